@@ -1,0 +1,21 @@
+import { readdirSync } from "node:fs";
+import { defineBuildConfig } from "unbuild";
+
+const plugins = readdirSync("plugins").filter((file) => file.endsWith(".ts"));
+
+export default defineBuildConfig({
+  entries: ["core/index", "core/cli", "core/testing", ...plugins.map((file) => `plugins/${file.slice(0, -3)}`)].map(
+    (name) => ({ input: name, name }),
+  ),
+  outDir: "dist",
+  clean: true,
+  // "node16" writes .d.mts only; the .d.ts twins would be types for a CommonJS build that does not exist.
+  declaration: "node16",
+  failOnWarn: true,
+  rollup: {
+    // Without it every plugin file would import h3 only because it shares a chunk with the app.
+    output: { hoistTransitiveImports: false },
+    // Only published code must have explicit types on its exports (JSR and fast .d.ts need it).
+    dts: { compilerOptions: { isolatedDeclarations: true, declaration: true, noEmit: false, allowImportingTsExtensions: true, emitDeclarationOnly: true } },
+  },
+});

@@ -1,0 +1,153 @@
+/**
+ * Finds the messages in an event stream that a hook wants to see. Everything else passes in the bytes it came in: an event
+ * is parsed only when its bytes could hold such a message, and those are found by native search over the whole chunk.
+ */
+import { ProxyError } from "../errors.ts";
+import type { Awaitable, Message } from "../types.ts";
+import { asBuffer, eventEnd, joinChunks, parseEvent, writeEvent } from "./sse.ts";
+import type { MessageReader } from "./reader.ts";
+import { writeMessage } from "./message.ts";
+
+/** Any key may be written with escapes (`"\u006dethod"`), so such an event is always read. */
+const ESCAPE = "\\u00";
+const BLANK_LINE = "\n\n";
+const LF = 0x0a;
+const CR = 0x0d;
+
+export class SseFramer {
+  readonly #reader: MessageReader;
+  readonly #needles: readonly string[];
+  readonly #limit: number;
+  #rest: Uint8Array[] = [];
+  #restBytes = 0;
+  /** A CR was seen: events may end in any of the three ways from here on. */
+  #anyLineEnd = false;
+  /** An event had an id: a stream that ends early can be resumed (2025-11-25 servers do so on purpose). */
+  resumable = false;
+
+  /**
+   * @param reader what to do with a message
+   * @param limit largest event that is held in memory, in bytes
+   */
+  constructor(reader: MessageReader, limit: number) {
+    this.#reader = reader;
+    this.#limit = limit;
+    const { notification, response } = reader.wants;
+    this.#needles = [
+      ESCAPE,
+      // Requests and responses have an id, notifications do not: progress events need no second look. Without the leading
+      // quote, which is in every line of JSON many times, the search is four times as fast.
+      'id"',
+      ...(notification ? ['"method"'] : []),
+      // A response without an id is invalid, and no reason to let one past the hooks.
+      ...(response ? ['result"'] : []),
+    ];
+  }
+
+  /** @returns a promise while a hook is at work; nothing may be written until it settles */
+  write(chunk: Uint8Array, out: (bytes: Uint8Array) => void): Awaitable<void> {
+    const end = this.#lastEnd(chunk);
+    if (end === -1) return this.#keep(chunk);
+    const whole = this.#rest.length > 0 ? joinChunks([...this.#rest, chunk.subarray(0, end)]) : chunk.subarray(0, end);
+    this.#rest = [];
+    this.#restBytes = 0;
+    if (end < chunk.length) this.#keep(chunk.subarray(end));
+    const events = asBuffer(whole);
+    if (!this.resumable) this.resumable = events.includes("\nid:", 0, "latin1") || events.subarray(0, 3).toString() === "id:";
+    return this.#events(events, 0, out);
+  }
+
+  /** The stream ended well. What follows the last blank line is no event, but a careless client may read it as one. */
+  end(out: (bytes: Uint8Array) => void): Awaitable<void> {
+    if (this.#rest.length === 0) return;
+    const rest = asBuffer(joinChunks(this.#rest));
+    this.#rest = [];
+    return this.#events(rest, 0, out);
+  }
+
+  #keep(chunk: Uint8Array): void {
+    this.#rest.push(chunk);
+    this.#restBytes += chunk.length;
+    if (this.#restBytes > this.#limit) throw new ProxyError("UPSTREAM_TOO_LARGE", { detail: `an event of more than ${this.#limit} bytes` });
+  }
+
+  #lastEnd(chunk: Uint8Array): number {
+    if (!this.#anyLineEnd && chunk.includes(CR)) this.#anyLineEnd = true;
+    if (!this.#anyLineEnd) {
+      const blank = asBuffer(chunk).lastIndexOf(BLANK_LINE);
+      if (blank !== -1) return blank + 2;
+      return chunk[0] === LF && this.#rest.at(-1)?.at(-1) === LF ? 1 : -1;
+    }
+    // Rare: only here is held what was kept looked at again.
+    const held = joinChunks([...this.#rest, chunk]);
+    let last = -1;
+    for (let end = eventEnd(held, 0); end !== -1; end = eventEnd(held, end)) last = end;
+    return last === -1 ? -1 : Math.max(last - this.#restBytes, 0);
+  }
+
+  #events(bytes: Buffer, from: number, out: (bytes: Uint8Array) => void): Awaitable<void> {
+    let raw = from;
+    let at = from;
+    const hits = this.#needles.map(() => -2);
+    while (at < bytes.length) {
+      const hit = this.#nextHit(bytes, at, hits);
+      if (hit === -1) break;
+      const [start, end] = this.#eventAround(bytes, at, hit);
+      const result = this.#event(bytes.subarray(start, end));
+      if (result instanceof Promise) {
+        if (start > raw) out(bytes.subarray(raw, start));
+        return result.then((changed) => {
+          out(changed ?? bytes.subarray(start, end));
+          return this.#events(bytes, end, out);
+        });
+      }
+      if (result) {
+        if (start > raw) out(bytes.subarray(raw, start));
+        out(result);
+        raw = end;
+      }
+      at = end;
+    }
+    if (raw < bytes.length) out(bytes.subarray(raw));
+  }
+
+  /** The next place where an interesting event may be. `hits` remembers each needle's last find: -2 not searched, -1 no more. */
+  #nextHit(bytes: Buffer, from: number, hits: number[]): number {
+    let nearest = -1;
+    for (let i = 0; i < hits.length; i++) {
+      if (hits[i] !== -1 && hits[i]! < from) hits[i] = bytes.indexOf(this.#needles[i]!, from, "latin1");
+      if (hits[i] !== -1 && (nearest === -1 || hits[i]! < nearest)) nearest = hits[i]!;
+    }
+    return nearest;
+  }
+
+  #eventAround(bytes: Buffer, from: number, hit: number): [start: number, end: number] {
+    if (!this.#anyLineEnd) {
+      const blankBefore = bytes.lastIndexOf(BLANK_LINE, hit);
+      const blankAfter = bytes.indexOf(BLANK_LINE, hit);
+      return [blankBefore + 2 > from && blankBefore !== -1 ? blankBefore + 2 : from, blankAfter === -1 ? bytes.length : blankAfter + 2];
+    }
+    for (let start = from; ; ) {
+      const end = eventEnd(bytes, start);
+      if (end === -1) return [start, bytes.length];
+      if (end > hit) return [start, end];
+      start = end;
+    }
+  }
+
+  /** @returns the bytes to send instead, or nothing to send the same */
+  #event(bytes: Buffer): Awaitable<Uint8Array | undefined> {
+    const { data, event, others } = parseEvent(bytes.toString());
+    // Clients dispatch only `message` events as JSON-RPC; `endpoint` and others are not messages.
+    if (data === undefined || (event !== undefined && event !== "message")) return undefined;
+    const result = this.#reader.read(data);
+    const write = (messages: readonly Message[] | undefined) => messages && this.#write(messages, others);
+    return result instanceof Promise ? result.then(write) : write(result);
+  }
+
+  #write(messages: readonly Message[], others: string[]): Uint8Array {
+    // A dropped message still moves the client's last event id.
+    if (messages.length === 0) return Buffer.from(others.some((line) => /^(?:id|retry)/.test(line)) ? writeEvent(undefined, others) : "");
+    return Buffer.from(messages.map((message, i) => writeEvent(writeMessage(message, this.#reader.idText(message)), i === 0 ? others : [])).join(""));
+  }
+}

@@ -1,0 +1,255 @@
+/**
+ * The way out: source ▶ framer ▶ byte transforms ▶ outlet. Chunks of one tick are joined and written once, which is worth
+ * more on a busy event stream than anything else; nothing waits longer than that tick.
+ */
+import { ProxyError, isProxyError } from "../errors.ts";
+import type { Awaitable, ByteTransform, Sink } from "../types.ts";
+import type { Receiver, Source } from "./body.ts";
+import type { SseFramer } from "./framer.ts";
+import { joinChunks } from "./sse.ts";
+
+/** Where the bytes of an answer leave: a Node response or a web stream. */
+export interface Outlet {
+  /** @returns false when the client is slow: wait for `onDrain` */
+  write(chunk: Uint8Array): boolean;
+  end(): void;
+  /** Ends so that the client can tell that the answer is not whole. */
+  cut(): void;
+  /** Sends the head although there is no byte yet. */
+  flushHead(): void;
+  onDrain?: () => void;
+}
+
+/** Bytes that may wait here before the source is stopped. */
+const HIGH_WATER = 64 * 1024;
+const EMPTY = new Uint8Array();
+
+export interface PipeOptions {
+  source: Source;
+  framer?: SseFramer;
+  transforms: readonly ByteTransform[];
+  /** Bytes that answer what is still pending: before the connection is cut, or (without an error) before a clean end. */
+  lastWords?: (error?: ProxyError) => Uint8Array | undefined;
+  /** Once: the last byte was handed over, or the answer broke. */
+  onEnd(error?: ProxyError): void;
+}
+
+export class Pipe implements Receiver {
+  readonly #options: PipeOptions;
+  readonly #sinks: readonly StageSink[];
+  #outlet: Outlet | undefined;
+  #chunks: Uint8Array[] = [];
+  #size = 0;
+  #scheduled = false;
+  /** A message hook is at work. */
+  #busy = false;
+  #paused = false;
+  blocked = false;
+  /** Bytes handed to the outlet. */
+  bytes = 0;
+  #ended: "no" | "well" | ProxyError = "no";
+  #over = false;
+
+  constructor(options: PipeOptions) {
+    this.#options = options;
+    this.#sinks = options.transforms.map((_, i) => new StageSink(this, i + 1));
+    options.source.start(this);
+  }
+
+  /** The head is out; bytes may follow. */
+  attach(outlet: Outlet): void {
+    this.#outlet = outlet;
+    outlet.onDrain = () => {
+      this.blocked = false;
+      this.#flow();
+      if (this.#chunks.length > 0 || this.#ended !== "no") this.#flush();
+    };
+    this.#guard(() => {
+      this.#options.transforms.forEach((transform, i) => transform.open?.(this.#sinks[i]!));
+    });
+    if (this.#chunks.length > 0 || this.#ended !== "no") this.#flush();
+    // Nothing yet: the client gets its status line now, however long the server thinks.
+    else this.#schedule();
+  }
+
+  data(chunk: Uint8Array): void {
+    if (this.#over) return;
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
+    this.#flow();
+    this.#schedule();
+  }
+
+  end(): void {
+    if (this.#ended !== "no") return;
+    this.#ended = "well";
+    this.#schedule();
+  }
+
+  fail(error: ProxyError): void {
+    if (this.#ended !== "no") return;
+    this.#ended = error;
+    this.#schedule();
+  }
+
+  /** The client is gone, or the exchange is over for another reason. */
+  abort(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#options.source.abort();
+    this.#close();
+  }
+
+  /** The proxy stops. */
+  drain(): void {
+    if (this.#outlet && !this.#over) this.#guard(() => this.#options.transforms.forEach((transform, i) => transform.drain?.(this.#sinks[i]!)));
+  }
+
+  /** From stage `i` on; the outlet is the last stage. */
+  emit(i: number, chunk: Uint8Array): void {
+    if (this.#over || chunk.length === 0) return;
+    const transform = this.#options.transforms[i];
+    if (!transform) {
+      this.bytes += chunk.length;
+      if (!this.#outlet!.write(chunk)) this.blocked = true;
+    } else if (transform.write) transform.write(chunk, this.#sinks[i]!);
+    else this.emit(i + 1, chunk);
+  }
+
+  finish(i: number): void {
+    if (this.#over) return;
+    const transform = this.#options.transforms[i];
+    if (transform?.end) return transform.end(this.#sinks[i]!);
+    if (transform) return this.finish(i + 1);
+    this.#over = true;
+    if (this.#ended === "no") this.#options.source.abort();
+    this.#outlet!.end();
+    this.#close();
+  }
+
+  /** Cuts the connection after what has been written. */
+  cut(error: ProxyError): void {
+    if (this.#over) return;
+    const words = this.#options.lastWords?.(error);
+    if (words && !this.blocked) this.#outlet!.write(words);
+    this.#over = true;
+    this.#options.source.abort();
+    this.#outlet!.cut();
+    this.#close(error);
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || !this.#outlet) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    if (this.#busy || this.#over) return;
+    if (this.#chunks.length === 0) return this.#ended === "no" ? this.#outlet!.flushHead() : this.#finishSource();
+    if (this.blocked) return;
+    const joined = joinChunks(this.#chunks);
+    this.#chunks = [];
+    this.#size = 0;
+    this.#pass((out) => {
+      if (this.#options.framer) return this.#options.framer.write(joined, out);
+      out(joined);
+    });
+  }
+
+  #finishSource(): void {
+    if (this.#ended !== "well") return this.cut(this.#ended as ProxyError);
+    this.#pass(
+      (out) => this.#options.framer?.end(out),
+      () => {
+        this.emit(0, this.#options.lastWords?.() ?? EMPTY);
+        this.finish(0);
+      },
+    );
+  }
+
+  /** One step of the framer. What it lets through in one go is joined again before it is written. */
+  #pass(step: (out: (bytes: Uint8Array) => void) => Awaitable<void>, then: () => void = () => this.#next()): void {
+    let pieces: Uint8Array[] | undefined = [];
+    const release = () => {
+      if (pieces && pieces.length > 0) this.emit(0, joinChunks(pieces));
+      pieces = undefined;
+    };
+    this.#guard(() => {
+      const result = step((bytes) => (pieces ? void pieces.push(bytes) : this.emit(0, bytes)));
+      release();
+      if (!(result instanceof Promise)) return then();
+      this.#busy = true;
+      result
+        .then(() => {
+          this.#busy = false;
+          this.#guard(then);
+        })
+        .catch((error: unknown) => this.cut(asProxyError(error)));
+    });
+  }
+
+  #next(): void {
+    this.#flow();
+    if (this.#chunks.length > 0 || this.#ended !== "no") this.#flush();
+  }
+
+  /** Stops or starts the source, by what waits here and whether the client reads. */
+  #flow(): void {
+    const full = this.blocked || this.#size > HIGH_WATER || (this.#busy && this.#size > 0);
+    if (full === this.#paused || this.#ended !== "no") return;
+    this.#paused = full;
+    if (full) this.#options.source.pause();
+    else this.#options.source.resume();
+  }
+
+  #guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.cut(asProxyError(error));
+    }
+  }
+
+  #close(error?: ProxyError): void {
+    this.#chunks = [];
+    for (const transform of this.#options.transforms) {
+      try {
+        transform.close?.();
+      } catch {
+        // The answer is over; there is nothing left that this could change.
+      }
+    }
+    this.#options.onEnd(error);
+  }
+}
+
+/** What transform `i - 1` sees of the rest of the way. */
+class StageSink implements Sink {
+  readonly #pipe: Pipe;
+  readonly #next: number;
+
+  constructor(pipe: Pipe, next: number) {
+    this.#pipe = pipe;
+    this.#next = next;
+  }
+  emit(chunk: Uint8Array): void {
+    this.#pipe.emit(this.#next, chunk);
+  }
+  end(): void {
+    this.#pipe.finish(this.#next);
+  }
+  cut(reason: ProxyError): void {
+    this.#pipe.cut(reason);
+  }
+  get blocked(): boolean {
+    return this.#pipe.blocked;
+  }
+}
+
+function asProxyError(error: unknown): ProxyError {
+  return isProxyError(error) ? error : new ProxyError("INTERNAL", { cause: error });
+}

@@ -1,0 +1,83 @@
+/** Reads one JSON-RPC text on its way down, shows it to the message hooks, and says what goes on instead. */
+import { ProxyError } from "../errors.ts";
+import type { Awaitable, Kind, Message } from "../types.ts";
+import { isObject, kindOf, writeMessage } from "./message.ts";
+import { scan } from "./scan.ts";
+
+/** Shows one message to the hooks. Returns nothing when it may pass as it is. */
+export type ShowMessage = (message: Message, kind: Kind) => Awaitable<readonly Message[] | undefined>;
+
+export class MessageReader {
+  readonly wants: Readonly<Record<Kind, boolean>>;
+  readonly #show: ShowMessage;
+  readonly #idTexts = new WeakMap<Message, string>();
+  /** A response went by: the client has what it waited for. */
+  responded = false;
+
+  constructor(wants: Readonly<Record<Kind, boolean>>, show: ShowMessage) {
+    this.wants = wants;
+    this.#show = show;
+  }
+
+  /** The id as it stood in the text that this message was read from. */
+  idText(message: Message): string | undefined {
+    return this.#idTexts.get(message);
+  }
+
+  /**
+   * @param text one JSON-RPC message, or a batch of them (2025-03-26 servers may send one)
+   * @returns the messages to write instead; nothing when the bytes may pass
+   * @throws ProxyError `UPSTREAM_INVALID` when it could be read as something else than what the hooks see
+   */
+  read(text: string): Awaitable<readonly Message[] | undefined> {
+    const json = parse(text);
+    if (!Array.isArray(json)) return this.#one(json, text);
+    // The batch is shown message by message; texts of ids beyond 2^53 are lost with it.
+    const results = json.map((element) => this.#one(element, JSON.stringify(element)));
+    const merge = (all: readonly (readonly Message[] | undefined)[]) =>
+      all.every((result) => result === undefined) ? undefined : all.flatMap((result, i) => result ?? (json[i] as Message));
+    return results.some((result) => result instanceof Promise) ? Promise.all(results).then(merge) : merge(results as (readonly Message[] | undefined)[]);
+  }
+
+  #one(json: unknown, text: string): Awaitable<readonly Message[] | undefined> {
+    if (!isObject(json)) return undefined;
+    const message = json as unknown as Message;
+    const kind = kindOf(message);
+    if (kind === undefined) {
+      if (message.method === undefined && message.result === undefined && message.error === undefined) return undefined;
+      throw new ProxyError("UPSTREAM_INVALID", { detail: "a message with `method` beside `result` or `error`" });
+    }
+    if (kind === "response") this.responded = true;
+    if (!this.wants[kind]) return undefined;
+    const ambiguous = !this.#remember(message, text);
+    const done = (result: readonly Message[] | undefined) => result ?? (ambiguous ? [message] : undefined);
+    const result = this.#show(message, kind);
+    return result instanceof Promise ? result.then(done) : done(result);
+  }
+
+  /** @returns false when another parser might read the text otherwise: then what the hooks saw is written anew. */
+  #remember(message: Message, text: string): boolean {
+    try {
+      const { idText } = scan(Buffer.from(text));
+      if (idText !== undefined) this.#idTexts.set(message, idText);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Writes messages as the body of a JSON answer. */
+  write(messages: readonly Message[]): Uint8Array {
+    const texts = messages.map((message) => writeMessage(message, this.idText(message)));
+    return Buffer.from(texts.length === 1 ? texts[0]! : `[${texts.join(",")}]`);
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    // Clients strip a byte order mark before they parse; a hook must not miss what they see.
+    return JSON.parse(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
+  } catch {
+    throw new ProxyError("UPSTREAM_INVALID", { detail: "a message that is not JSON" });
+  }
+}

@@ -1,0 +1,163 @@
+/** Streamable HTTP clients (MCP 2025-11-25 and 2026-07-28, Transports): a request becomes an exchange, its outcome a response. */
+import { FastResponse } from "srvx";
+import type { ServerRequest } from "srvx";
+import type { AnyBody } from "../body/body.ts";
+import { Pipe } from "../body/pipe.ts";
+import { joinChunks } from "../body/sse.ts";
+import { ProxyError } from "../errors.ts";
+import { ExchangeRun, type Incoming, type Outgoing } from "../exchange.ts";
+import type { MountRuntime } from "../mount.ts";
+import type { Answer, RequestHead } from "../types.ts";
+import { type NodeWritable, PipeableBody, toWebStream } from "./outlet.ts";
+
+/** A client may pause this long within its message, in milliseconds. */
+const BODY_GAP = 30_000;
+const ALLOW = "GET, POST, DELETE";
+const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
+
+/** What is used of Node's `IncomingMessage`. */
+interface NodeReadable {
+  rawHeaders: string[];
+  headers: Record<string, string | string[] | undefined>;
+  on(event: string, listener: (value: never) => void): unknown;
+  off(event: string, listener: (value: never) => void): unknown;
+  pause(): unknown;
+}
+
+/** Runs of the proxy that have not ended; a stop brings them to their end. */
+export type Running = Set<ExchangeRun>;
+
+/** Serves one request to a mount. Never rejects. */
+export async function serveMount(mount: MountRuntime, request: ServerRequest, running: Running): Promise<Response> {
+  const { method } = request;
+  const node = request.runtime?.node as { req: NodeReadable; res?: NodeResponse } | undefined;
+  const incoming: Incoming = {
+    head: headOf(request),
+    method: method as Incoming["method"],
+    fields: node ? node.req.rawHeaders : [...request.headers].flat(),
+    read: () => (node ? readNode(node.req, mount.maxRequestBytes) : readWeb(request, mount.maxRequestBytes)),
+  };
+  const exchange = new ExchangeRun(mount, incoming);
+  running.add(exchange);
+  const { res } = node ?? {};
+  const closed = (whole: boolean) => {
+    running.delete(exchange);
+    exchange.closed(whole);
+  };
+  // From the start: a client may leave while nothing has been sent yet.
+  res?.on("close", () => closed(res.writableFinished));
+  if (res?.destroyed) closed(false);
+  if (!node) request.signal.addEventListener("abort", () => closed(false), { once: true });
+  const outgoing = await exchange.run(verdict(method, request));
+  if (res) return nodeResponse(outgoing);
+  return webResponse(outgoing, closed);
+}
+
+type NodeResponse = NodeWritable & { on(event: "close", listener: () => void): unknown; writableFinished: boolean; destroyed: boolean };
+
+/** What is refused before anything is looked at. */
+function verdict(method: string, request: ServerRequest): ProxyError | undefined {
+  if (method === "GET" || method === "DELETE") return undefined;
+  if (method !== "POST") return new ProxyError("METHOD_NOT_ALLOWED", { headers: { allow: ALLOW } });
+  const type = request.headers.get("content-type");
+  if (!type || !JSON_TYPE.test(type) || request.headers.has("content-encoding")) return new ProxyError("UNSUPPORTED_MEDIA_TYPE");
+}
+
+/** A view of a request; nothing is computed before it is asked for. */
+export function headOf(request: ServerRequest): RequestHead {
+  let url: URL | undefined;
+  return {
+    method: request.method,
+    headers: request.headers,
+    get url() {
+      return (url ??= new URL(request.url));
+    },
+    get ip() {
+      return request.ip ?? "";
+    },
+  };
+}
+
+function nodeResponse({ status, headers, body }: Outgoing): Response {
+  const init = { status, headers: headers.toPairs() };
+  if (body === null || body instanceof Uint8Array) return new FastResponse(body as Uint8Array<ArrayBuffer> | null, init);
+  return new FastResponse(new PipeableBody(body) as unknown as BodyInit, init);
+}
+
+/** An answer that belongs to no exchange. */
+export function toResponse(early: Answer | Response): Response {
+  if (early instanceof Response) return early;
+  const body = early.body as AnyBody;
+  const init = { status: early.status, headers: [...early.headers] as [string, string][] };
+  if (body.kind !== "stream") return new FastResponse(body.kind === "bytes" ? (body.bytes as Uint8Array<ArrayBuffer>) : null, init);
+  return new Response(toWebStream(new Pipe({ source: body.source, transforms: [], onEnd() {} }), () => {}), init);
+}
+
+function webResponse({ status, headers, body }: Outgoing, closed: (whole: boolean) => void): Response {
+  const init = { status, headers: headers.toPairs() };
+  if (body === null || body instanceof Uint8Array) {
+    closed(true);
+    return new Response(body as Uint8Array<ArrayBuffer> | null, init);
+  }
+  return new Response(toWebStream(body, closed), init);
+}
+
+function readNode(req: NodeReadable, limit: number): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    const timer = setTimeout(() => fail(new ProxyError("BODY_TIMEOUT")), BODY_GAP);
+    const stop = () => {
+      clearTimeout(timer);
+      req.off("data", onData as never);
+      req.off("end", onEnd);
+      req.off("close", onClose);
+      req.off("error", onClose);
+    };
+    const fail = (error: ProxyError) => {
+      stop();
+      req.pause();
+      reject(error);
+    };
+    const onData = (chunk: Uint8Array) => {
+      size += chunk.length;
+      if (size > limit) return fail(new ProxyError("BODY_TOO_LARGE"));
+      chunks.push(chunk);
+      timer.refresh();
+    };
+    const onEnd = () => {
+      stop();
+      resolve(chunks.length === 0 ? new Uint8Array() : joinChunks(chunks));
+    };
+    const onClose = () => fail(new ProxyError("CLIENT_GONE"));
+    if (Number(req.headers["content-length"]) > limit) return fail(new ProxyError("BODY_TOO_LARGE"));
+    req.on("data", onData as never);
+    req.on("end", onEnd);
+    req.on("close", onClose);
+    req.on("error", onClose);
+  });
+}
+
+async function readWeb(request: ServerRequest, limit: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  const reader = request.body?.getReader();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    for (;;) {
+      const gap = new Promise<never>((_, reject) => {
+        timer = setTimeout(() => reject(new ProxyError("BODY_TIMEOUT")), BODY_GAP);
+      });
+      const { done, value } = (await Promise.race([reader?.read() ?? { done: true as const, value: undefined }, gap])) as ReadableStreamReadResult<Uint8Array>;
+      clearTimeout(timer);
+      if (done) return chunks.length === 0 ? new Uint8Array() : joinChunks(chunks);
+      size += value.length;
+      if (size > limit) throw new ProxyError("BODY_TOO_LARGE");
+      chunks.push(value);
+    }
+  } catch (error) {
+    clearTimeout(timer);
+    reader?.cancel().catch(() => {});
+    throw error instanceof ProxyError ? error : new ProxyError("CLIENT_GONE", { cause: error });
+  }
+}

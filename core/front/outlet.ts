@@ -1,0 +1,119 @@
+/** The two ways out of the process: a Node response, and a web stream for every other host. */
+import type { Outlet, Pipe } from "../body/pipe.ts";
+
+/** What is used of Node's `ServerResponse`, or of the stream that stands in for it when a host reads `Response.body`. */
+export interface NodeWritable {
+  write(chunk: Uint8Array): boolean;
+  end(): void;
+  destroy(): void;
+  on(event: "drain", listener: () => void): unknown;
+  flushHeaders?(): void;
+  readonly headersSent?: boolean;
+  readonly writableNeedDrain?: boolean;
+  readonly socket?: { destroySoon(): void } | null;
+}
+
+/** The object that srvx asks to write itself. It must not look like a stream: then the head would wait for the first byte. */
+export class PipeableBody {
+  readonly #pipe: Pipe;
+
+  constructor(pipe: Pipe) {
+    this.#pipe = pipe;
+  }
+
+  pipe(response: NodeWritable): void {
+    this.#pipe.attach(new NodeOutlet(response));
+  }
+
+  abort(): void {
+    this.#pipe.abort();
+  }
+}
+
+class NodeOutlet implements Outlet {
+  onDrain?: () => void;
+  readonly #response: NodeWritable;
+  #flushed = false;
+
+  constructor(response: NodeWritable) {
+    this.#response = response;
+  }
+
+  write(chunk: Uint8Array): boolean {
+    this.#flushed = true;
+    if (this.#response.write(chunk)) return true;
+    // Only a slow client pays for a listener.
+    if (this.onDrain) this.#response.on("drain", this.onDrain);
+    this.onDrain = undefined;
+    return false;
+  }
+
+  end(): void {
+    this.#response.end();
+  }
+
+  cut(): void {
+    const { socket, writableNeedDrain } = this.#response;
+    // destroySoon() still sends what was written in this tick; a client that does not read would keep it waiting.
+    if (socket && !writableNeedDrain) socket.destroySoon();
+    else this.#response.destroy();
+  }
+
+  flushHead(): void {
+    if (this.#flushed) return;
+    this.#flushed = true;
+    this.#response.flushHeaders?.();
+  }
+}
+
+/** A pipe as the body of a web `Response`. @param closed told how it ended, once or more */
+export function toWebStream(pipe: Pipe, closed: (whole: boolean) => void): ReadableStream<Uint8Array> {
+  let outlet: WebOutlet;
+  return new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        outlet = new WebOutlet(controller, closed);
+        pipe.attach(outlet);
+      },
+      pull() {
+        outlet.onDrain?.();
+      },
+      cancel() {
+        pipe.abort();
+        closed(false);
+      },
+    },
+    // Small, so that a client that does not read stops the server soon.
+    { highWaterMark: 16 },
+  );
+}
+
+class WebOutlet implements Outlet {
+  onDrain?: () => void;
+  readonly #controller: ReadableStreamDefaultController<Uint8Array>;
+  readonly #closed: (whole: boolean) => void;
+
+  constructor(controller: ReadableStreamDefaultController<Uint8Array>, closed: (whole: boolean) => void) {
+    this.#controller = controller;
+    this.#closed = closed;
+  }
+
+  write(chunk: Uint8Array): boolean {
+    this.#controller.enqueue(chunk);
+    return (this.#controller.desiredSize ?? 0) > 0;
+  }
+
+  end(): void {
+    this.#controller.close();
+    this.#closed(true);
+  }
+
+  cut(): void {
+    this.#controller.error(new Error("the answer is not whole"));
+    this.#closed(false);
+  }
+
+  flushHead(): void {
+    // The host decides when a head goes out; some wait for the first byte.
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * HTTP fields on the data path: the `Headers` interface over a flat array, because building a native `Headers` object and
+ * reading it back costs more than everything else that is done to a small answer.
+ */
+const NAME = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/;
+// oxlint-disable-next-line no-control-regex -- RFC 9110 §5.5: no CR, LF or NUL in a field value
+const BAD_VALUE = /[\0\r\n]/;
+
+/** RFC 9110 §7.6.1, and what proxies of old added to it. Never relayed, in either direction. */
+const HOP_BY_HOP = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/** Header fields in the order they came, names in lower case. Repeated fields stay apart. */
+export class HeaderList implements Headers {
+  /** name, value, name, value … */
+  readonly flat: string[];
+
+  constructor(flat: string[] = []) {
+    this.flat = flat;
+  }
+
+  static from(init: HeadersInit | HeaderList): HeaderList {
+    if (init instanceof HeaderList) return new HeaderList(init.flat.slice());
+    const list = new HeaderList();
+    const pairs = Symbol.iterator in init ? (init as Iterable<[string, string]>) : Object.entries(init as Record<string, string>);
+    for (const [name, value] of pairs) list.append(name, value);
+    return list;
+  }
+
+  get(name: string): string | null {
+    const key = name.toLowerCase();
+    const { flat } = this;
+    let found: string | null = null;
+    for (let i = 0; i < flat.length; i += 2) {
+      if (flat[i] === key) found = found === null ? flat[i + 1]! : `${found}, ${flat[i + 1]}`;
+    }
+    return found;
+  }
+
+  has(name: string): boolean {
+    const key = name.toLowerCase();
+    for (let i = 0; i < this.flat.length; i += 2) if (this.flat[i] === key) return true;
+    return false;
+  }
+
+  set(name: string, value: string): void {
+    const key = checked(name, value);
+    for (let i = 0; i < this.flat.length; i += 2) {
+      if (this.flat[i] !== key) continue;
+      this.flat[i + 1] = value;
+      this.#drop(key, i + 2);
+      return;
+    }
+    this.flat.push(key, value);
+  }
+
+  append(name: string, value: string): void {
+    this.flat.push(checked(name, value), value);
+  }
+
+  delete(name: string): void {
+    this.#drop(name.toLowerCase(), 0);
+  }
+
+  getSetCookie(): string[] {
+    return [...this].filter(([name]) => name === "set-cookie").map(([, value]) => value);
+  }
+
+  forEach(callback: (value: string, name: string, parent: Headers) => void): void {
+    for (const [name, value] of this) callback(value, name, this);
+  }
+
+  *entries(): HeadersIterator<[string, string]> {
+    for (let i = 0; i < this.flat.length; i += 2) yield [this.flat[i]!, this.flat[i + 1]!];
+  }
+
+  *keys(): HeadersIterator<string> {
+    for (const [name] of this) yield name;
+  }
+
+  *values(): HeadersIterator<string> {
+    for (const [, value] of this) yield value;
+  }
+
+  [Symbol.iterator](): HeadersIterator<[string, string]> {
+    return this.entries();
+  }
+
+  /** As `Response` wants them. */
+  toPairs(): [string, string][] {
+    const pairs: [string, string][] = [];
+    for (let i = 0; i < this.flat.length; i += 2) pairs.push([this.flat[i]!, this.flat[i + 1]!]);
+    return pairs;
+  }
+
+  #drop(key: string, from: number): void {
+    for (let i = from; i < this.flat.length; ) {
+      if (this.flat[i] === key) this.flat.splice(i, 2);
+      else i += 2;
+    }
+  }
+}
+
+function checked(name: string, value: string): string {
+  if (!NAME.test(name)) throw new TypeError(`'${name}' is not a header name`);
+  if (BAD_VALUE.test(value)) throw new TypeError(`the value of '${name}' has a line break or NUL`);
+  return name.toLowerCase();
+}
+
+/** Whether a field belongs to one connection and stays there. */
+export function isHopByHop(name: string): boolean {
+  return HOP_BY_HOP.has(name);
+}
+
+/** The names that a `Connection` field declares hop-by-hop (RFC 9110 §7.6.1), in lower case; usually none. */
+export function connectionOptions(value: string | null | undefined): string[] {
+  if (!value || value === "keep-alive" || value === "close") return [];
+  return value.split(",").map((option) => option.trim().toLowerCase());
+}

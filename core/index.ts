@@ -1,0 +1,46 @@
+/** The public names of `mcp-penstock`. */
+export { createPenstock } from "./app.ts";
+export type { Penstock, PenstockOptions } from "./app.ts";
+export { collect, discard, empty, fromResponse, json, readJson, sse } from "./body/body.ts";
+export { ANONYMOUS, defineConfig, defineState } from "./define.ts";
+export { ERRORS, ProxyError, isProxyError } from "./errors.ts";
+export type { ErrorCode, ErrorDetails } from "./errors.ts";
+export { createLogger } from "./log.ts";
+export type { LogLevel, LogText, Logger } from "./log.ts";
+export type { PathClaim } from "./paths.ts";
+export type { PenstockServer, ServeOptions } from "./serve.ts";
+export type {
+  Answer,
+  App,
+  Awaitable,
+  Body,
+  ByteTransform,
+  ClientInfo,
+  Direction,
+  Early,
+  Era,
+  Exchange,
+  Frame,
+  Json,
+  Kind,
+  Message,
+  MessageHook,
+  Mount,
+  Next,
+  Outcome,
+  PenstockConfig,
+  Plugin,
+  PluginOption,
+  Principal,
+  Reply,
+  RequestHead,
+  Route,
+  RpcError,
+  ServerConfig,
+  Sink,
+  Slots,
+  State,
+  Timeouts,
+  TlsOptions,
+  UpstreamRequest,
+} from "./types.ts";

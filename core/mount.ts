@@ -1,0 +1,65 @@
+/** One server with everything its exchanges need: hooks, driver, limits, and the proxy's shared parts. */
+import type { ClientMemory } from "./clients.ts";
+import { ProxyError } from "./errors.ts";
+import { type HookTable, compileHooks, orderPlugins } from "./hooks.ts";
+import type { Logger } from "./log.ts";
+import { SlotMap } from "./slots.ts";
+import type { Timers } from "./timers.ts";
+import type { Mount, PenstockConfig, ServerConfig } from "./types.ts";
+import { type Driver, createHttpDriver } from "./upstream/http.ts";
+
+/** MCP SDK servers refuse more; a larger message is a mistake as a rule. */
+const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
+const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+
+/** What all mounts of one proxy share. */
+export interface Shared {
+  log: Logger;
+  timers: Timers;
+  clients: ClientMemory;
+}
+
+export class MountRuntime extends SlotMap implements Mount {
+  readonly server: string;
+  readonly paths: readonly string[];
+  readonly upstream: string;
+  readonly hooks: HookTable;
+  readonly driver: Driver;
+  readonly maxRequestBytes: number;
+  readonly maxMessageBytes: number;
+  readonly log: Logger;
+  readonly timers: Timers;
+  readonly clients: ClientMemory;
+
+  constructor(name: string, config: ServerConfig, root: PenstockConfig["plugins"], shared: Shared) {
+    super();
+    this.server = name;
+    this.paths = [config.path ?? []].flat().map((path) => checkPath(name, path));
+    this.upstream = checkUrl(name, config.url);
+    this.hooks = compileHooks(orderPlugins(root, config.plugins));
+    this.driver = createHttpDriver(name, config);
+    this.maxRequestBytes = config.maxRequestBytes ?? MAX_REQUEST_BYTES;
+    this.maxMessageBytes = config.maxMessageBytes ?? MAX_MESSAGE_BYTES;
+    this.log = shared.log;
+    this.timers = shared.timers;
+    this.clients = shared.clients;
+  }
+
+  get path(): string {
+    return this.paths[0]!;
+  }
+}
+
+function checkUrl(name: string, text: string): string {
+  const where = `servers.${name}.url`;
+  if (typeof text !== "string" || !URL.canParse(text)) throw new ProxyError("BAD_CONFIG", { hint: `${where}: a URL such as "https://docs.example.com/mcp" is needed.` });
+  const url = new URL(text);
+  if (url.protocol !== "http:" && url.protocol !== "https:") throw new ProxyError("BAD_CONFIG", { hint: `${where}: only http: and https: are possible.` });
+  if (url.username || url.password) throw new ProxyError("BAD_CONFIG", { hint: `${where}: user and password do not belong into a URL; set an authorization header in servers.${name}.headers.` });
+  return `${url.origin}${url.pathname}`;
+}
+
+function checkPath(name: string, path: string): string {
+  if (typeof path === "string" && /^\/[^\s?#]*$/.test(path)) return path === "/" ? path : path.replace(/\/+$/, "");
+  throw new ProxyError("BAD_CONFIG", { hint: `servers.${name}.path: ${JSON.stringify(path)} is no path; it must begin with "/" and have no query.` });
+}

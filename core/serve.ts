@@ -1,0 +1,72 @@
+/** Listening, and the orderly stop: no new work, streams brought to their end, a deadline for the rest. */
+import type { Server } from "node:http";
+import { serve } from "h3";
+import type { H3 } from "h3";
+import type { Penstock } from "./app.ts";
+import { ProxyError } from "./errors.ts";
+
+export interface ServeOptions {
+  /** 0 picks a free one. @default 3333 */
+  port?: number;
+  /** @default "127.0.0.1" */
+  host?: string;
+  /** How long a stop waits for answers under way, in milliseconds. @default 20000 */
+  drainTimeout?: number;
+  /** Listen on an address that others can reach, although no plugin authenticates. @default false */
+  allowUnauthenticated?: boolean;
+}
+
+/** A listening proxy. */
+export interface PenstockServer {
+  /** Without trailing slash, e.g. `http://127.0.0.1:3333`. */
+  readonly url: string;
+  readonly port: number;
+  /** Stops in order; at the deadline what is left is cut. Then closes the proxy. */
+  stop(): Promise<void>;
+  /** Cuts everything and closes the proxy. */
+  close(): Promise<void>;
+}
+
+/** reliability: a head must be there within 15 s; bodies have a limit of their own, and streams none. */
+const NODE_LIMITS = { headersTimeout: 15_000, requestTimeout: 0, keepAliveTimeout: 75_000, connectionsCheckingInterval: 5000, maxHeaderSize: 16 * 1024 };
+
+export async function listen(penstock: Penstock, options: ServeOptions): Promise<PenstockServer> {
+  const { port = 3333, host = "127.0.0.1", drainTimeout = 20_000, allowUnauthenticated = false } = options;
+  if (!isLoopback(host) && !allowUnauthenticated) {
+    throw new ProxyError("BAD_CONFIG", {
+      hint: `host: ${JSON.stringify(host)} can be reached from other machines, and no plugin asks callers who they are. Listen on 127.0.0.1, or set allowUnauthenticated: true.`,
+    });
+  }
+  // srvx installs signal handlers of its own, but not where CI or TEST is set; a stop must be the same everywhere.
+  const app = { fetch: penstock.fetch, "~routes": [] } as unknown as H3;
+  const server = serve(app, { port, hostname: host, silent: true, gracefulShutdown: false, node: NODE_LIMITS, manual: true });
+  const node = server.node?.server as Server | undefined;
+  await server.serve();
+  const url = server.url!.replace(/\/$/, "");
+  const idle = () => penstock.active === 0;
+  let closed: Promise<void> | undefined;
+
+  async function close(): Promise<void> {
+    await Promise.all([penstock.close(), server.close(true)]);
+  }
+  return {
+    url,
+    port: Number(new URL(url).port),
+    async stop() {
+      // Answers still under way tell their clients that this connection ends with them.
+      node?.prependListener("request", (_request, response) => response.setHeader("connection", "close"));
+      const refused = server.close(false);
+      penstock.drain();
+      const deadline = performance.now() + drainTimeout;
+      while (!idle() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+      node?.closeIdleConnections();
+      await (closed ??= close());
+      await refused;
+    },
+    close: () => (closed ??= close()),
+  };
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(host);
+}

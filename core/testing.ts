@@ -1,0 +1,1 @@
+export { createPenstock } from "./app.ts";

@@ -1,0 +1,40 @@
+/** One interval per period for everybody who asks for it, so that ten thousand quiet streams cost one timer. */
+export class Timers {
+  readonly #wheels = new Map<number, { handle: ReturnType<typeof setInterval>; runs: Set<() => void> }>();
+
+  /**
+   * @param ms period in milliseconds; not finite or not positive means never, anything else is held between 10 ms and 24 days
+   * @param run must not throw
+   * @returns a function that ends it
+   */
+  every(ms: number, run: () => void): () => void {
+    if (!Number.isFinite(ms) || ms <= 0) return () => {};
+    const period = Math.min(Math.max(Math.round(ms), 10), 2 ** 31 - 1);
+    const wheel = this.#wheels.get(period) ?? this.#start(period);
+    // A function of its own, so that the same `run` may be given twice.
+    const entry = () => run();
+    wheel.runs.add(entry);
+    return () => {
+      wheel.runs.delete(entry);
+      if (wheel.runs.size > 0 || this.#wheels.get(period) !== wheel) return;
+      clearInterval(wheel.handle);
+      this.#wheels.delete(period);
+    };
+  }
+
+  close(): void {
+    for (const { handle } of this.#wheels.values()) clearInterval(handle);
+    this.#wheels.clear();
+  }
+
+  #start(period: number) {
+    const runs = new Set<() => void>();
+    const handle = setInterval(() => {
+      for (const run of runs) run();
+    }, period);
+    handle.unref?.();
+    const wheel = { handle, runs };
+    this.#wheels.set(period, wheel);
+    return wheel;
+  }
+}

@@ -1,0 +1,313 @@
+/**
+ * The plugin contract. A plugin author needs this file and one example.
+ *
+ * Words: *up* is towards the server, *down* towards the client. *Legacy* are the revisions 2024-11-05 to 2025-11-25
+ * (they open with `initialize`), *modern* is 2026-07-28 and later (every request stands alone).
+ */
+import type { ProxyError } from "./errors.ts";
+import type { Logger } from "./log.ts";
+
+export type Awaitable<T> = T | Promise<T>;
+export type Direction = "up" | "down";
+export type Era = "legacy" | "modern";
+export type Kind = "request" | "notification" | "response";
+export type Json = Record<string, unknown>;
+
+/** A JSON-RPC 2.0 error object. */
+export interface RpcError {
+  code: number;
+  message: string;
+  data?: unknown;
+}
+
+/** One JSON-RPC 2.0 message. A numeric id beyond 2^53 keeps its text on the wire even when a hook changes the message. */
+export interface Message {
+  jsonrpc: "2.0";
+  id?: string | number | null;
+  method?: string;
+  params?: Json;
+  result?: Json;
+  error?: RpcError;
+}
+
+/** One event of a stream (WHATWG HTML §9.2). Only the core writes SSE; a plugin yields frames to {@link sse}. */
+export interface Frame {
+  /** Written as one `data:` line. */
+  message?: Message;
+  id?: string;
+  event?: string;
+  /** Reconnection time, in milliseconds. */
+  retry?: number;
+  comment?: string;
+}
+
+/** Opaque, and for one reader. Made by `json()`, `sse()`, `fromResponse()`; read by `collect()`. */
+export interface Body {
+  readonly kind: "empty" | "bytes" | "stream";
+}
+
+/** Status, headers and body on their way to the client. A hook may change it in place or return another. */
+export interface Answer {
+  status: number;
+  headers: Headers;
+  body: Body;
+}
+
+/** An answer that ends the hook chain, or nothing to go on. */
+export type Early = Answer | Response | void;
+
+/**
+ * Answers for the other side. From an `up` hook: it is this exchange's answer, the server is never called. From a `down`
+ * hook on a server's request: the client never sees the request, and the reply goes to the server through the `forward`
+ * hooks as a POST of its own, exactly as if the client had posted it.
+ */
+export interface Reply {
+  reply: { result: Json } | { error: RpcError };
+}
+
+/** A typed key for {@link Slots}; made by `defineState`. */
+export interface State<T> {
+  readonly name: string;
+  /** Never set; carries the type. */
+  readonly type?: T;
+}
+
+/** Where a plugin keeps what it remembers about a mount or an exchange. */
+export interface Slots {
+  get<T>(state: State<T>): T | undefined;
+  set<T>(state: State<T>, value: T): void;
+}
+
+/** Who is asking. Without an authenticating plugin every caller is `ANONYMOUS`: one principal for all. */
+export interface Principal {
+  readonly id: string;
+  readonly scopes: readonly string[];
+  readonly claims?: Readonly<Json>;
+}
+
+/** The request line and headers of an HTTP request. The body is not part of it. */
+export interface RequestHead {
+  readonly method: string;
+  readonly url: URL;
+  readonly headers: Headers;
+  /** Address of the socket's peer; empty when the host runtime does not tell. */
+  readonly ip: string;
+}
+
+/** What the client said about itself: in this request's envelope (modern), else in the `initialize` of its session (legacy). */
+export interface ClientInfo {
+  readonly era: Era;
+  /** Protocol revision, e.g. `2025-11-25`. */
+  readonly version: string;
+  /** `undefined` when this proxy has not seen the declaration (a session opened before a restart, or no session at all). */
+  readonly capabilities: Json | undefined;
+  /** `clientInfo` as declared. */
+  readonly info?: Json;
+}
+
+/** One server with the public paths that lead to it. */
+export interface Mount extends Slots {
+  /** The server's name in the configuration. */
+  readonly server: string;
+  /** The first public path, e.g. `/docs/mcp`. */
+  readonly path: string;
+  /** Every public path, the first one included. */
+  readonly paths: readonly string[];
+  /** The server's URL without user, password and query: fit for a log. */
+  readonly upstream: string;
+}
+
+/** One HTTP request and its answer, however long the stream. */
+export interface Exchange extends Slots {
+  /** Unique in this process, and fit for a header and a log. */
+  readonly id: string;
+  readonly mount: Mount;
+  readonly request: RequestHead;
+  readonly principal: Principal;
+  readonly client: ClientInfo;
+  /** The posted message as the hooks left it; `undefined` for GET and DELETE, and while no hook of the mount reads messages. */
+  readonly message: Message | undefined;
+  readonly log: Logger;
+  /** Aborts when the client is gone. What that means for the server is the `forward` hooks' decision. */
+  readonly signal: AbortSignal;
+  /** Calls `run` about every `ms` milliseconds until the exchange ends. One timer serves all exchanges, so the first call may come early. */
+  every(ms: number, run: () => void): void;
+}
+
+/** How an exchange ended; given to `done`. */
+export interface Outcome {
+  end: "complete" | "client-gone" | "upstream-broke" | "refused" | "failed";
+  /** HTTP status that was, or would have been, sent. */
+  status: number;
+  /** Body bytes received from and sent to the client. */
+  bytesUp: number;
+  bytesDown: number;
+  /** Duration in milliseconds. */
+  ms: number;
+  error?: ProxyError;
+}
+
+/**
+ * A request on its way to the server: already free of client credentials and hop-by-hop headers. The body is whole and
+ * bounded, so `next()` may be called again with it.
+ */
+export interface UpstreamRequest {
+  method: "POST" | "GET" | "DELETE";
+  headers: Headers;
+  body: Message | Uint8Array | null;
+  /** Ends the upstream leg. The core connects it to `exchange.signal`; a `forward` hook may pass another one. */
+  signal: AbortSignal;
+}
+
+/** The rest of the onion: inner `forward` hooks, then the server. Rejects with a `ProxyError` when there is no answer. */
+export type Next = (request: UpstreamRequest) => Promise<Answer>;
+
+/** The client's side of a byte transform. */
+export interface Sink {
+  emit(chunk: Uint8Array): void;
+  /** Ends the answer well: what was emitted is flushed, then the body ends. */
+  end(): void;
+  /** Cuts the connection, so that the client can tell that the answer is not whole. */
+  cut(reason: ProxyError): void;
+  /** The client does not read: bytes wait in this process. */
+  readonly blocked: boolean;
+}
+
+/** Bytes in, bytes out, on the client's side of the message hooks. A missing method passes on what it would have received. */
+export interface ByteTransform {
+  /** The head has been sent; bytes may be emitted before the first `write`. */
+  open?(sink: Sink): void;
+  write?(chunk: Uint8Array, sink: Sink): void;
+  /** The answer ended well. Must call `sink.end()`. */
+  end?(sink: Sink): void;
+  /** The proxy stops: bring the answer to its end soon. */
+  drain?(sink: Sink): void;
+  /** Exactly once, also after an abort. */
+  close?(): void;
+}
+
+/**
+ * A hook on JSON-RPC messages. One message at a time per stream and direction; a slow handler is back-pressure.
+ *
+ * `filter.method` of a response is the method that it answers; where that is unknown (a resumed stream), every response
+ * hook is called. Return nothing for the same bytes · a message, or several, to send instead · a {@link Reply} ·
+ * `null` to drop a notification.
+ */
+export interface MessageHook {
+  filter: { direction: Direction; kind: Kind; method?: string | readonly string[]; era?: Era };
+  handler(exchange: Exchange, message: Message): Awaitable<Message | readonly Message[] | Reply | null | void>;
+}
+
+/** An HTTP route of a plugin, beside the mounts. */
+export interface Route {
+  method: "GET" | "POST" | "PUT" | "DELETE" | "OPTIONS";
+  /** A pathname; `:name` and `**` as in h3. */
+  path: string;
+  /** Who may call it. Until authenticating plugins exist only `public` routes can be served. */
+  access: "public";
+  handler(request: RequestHead & { text(): Promise<string> }): Awaitable<Answer | Response>;
+}
+
+/** One plugin's view of the proxy. */
+export interface App {
+  /** The mounts that this plugin applies to. */
+  readonly mounts: readonly Mount[];
+  readonly log: Logger;
+  /** Adds a route. @throws ProxyError `PATH_TAKEN` when something else serves it. */
+  route(route: Route): void;
+  /** Calls `run` about every `ms` milliseconds until the proxy closes, never twice at once. Does not keep the process alive. */
+  every(ms: number, run: () => Awaitable<void>): void;
+}
+
+/** A behaviour. A plain object, made by a factory with typed options. */
+export interface Plugin {
+  /** The file's name, in kebab-case. */
+  name: string;
+  /** `pre` plugins come before, `post` plugins after all others. */
+  order?: "pre" | "post";
+  /** What an exception in a hook does: `deny` (default) fails that exchange, `skip` goes on without the hook. A thrown `ProxyError` is a verdict, never a failure. */
+  onFailure?: "deny" | "skip";
+  /** When the proxy is made: change the configuration, or return another. May not change `plugins`. Each plugin sees what the one before left. */
+  config?(config: PenstockConfig): PenstockConfig | void;
+  /** Once per plugin object, before the first request. */
+  setup?(app: App): Awaitable<void>;
+  /** Every HTTP request, before routing. Plugins of the root list only. First answer wins. */
+  guard?(request: RequestHead): Early;
+  /** Before the body is looked at. First answer wins. */
+  request?(exchange: Exchange): Awaitable<Early>;
+  message?: MessageHook | readonly MessageHook[];
+  /** Wraps the call to the server: retry, time limits, caches. Outermost first. */
+  forward?(exchange: Exchange, request: UpstreamRequest, next: Next): Promise<Answer>;
+  /** Every answer, whoever made it, before its first byte. Last plugin first. */
+  response?(exchange: Exchange, answer: Answer): Awaitable<Answer | void>;
+  /** A transform for the bytes of this answer, or nothing. Last plugin first. */
+  body?(exchange: Exchange, answer: Answer): ByteTransform | void;
+  /** No answer could be had, or a plugin failed; only before the head has gone out. Last plugin first, first answer wins. */
+  error?(exchange: Exchange, error: ProxyError): Awaitable<Early>;
+  /** Once per exchange, at its very end. Observers: all run, and what they throw changes nothing. */
+  done?(exchange: Exchange, outcome: Outcome): void;
+  /** The proxy closes. All run. */
+  close?(): Awaitable<void>;
+}
+
+/** What a list of plugins may contain: presets nest, falsy entries vanish. */
+export type PluginOption = Plugin | false | null | undefined | "" | 0 | readonly PluginOption[];
+
+/** Limits in time, in milliseconds. 0 means none. */
+export interface Timeouts {
+  /** TCP and TLS set-up. @default 5000 */
+  connect?: number;
+  /** From the request to the head of the answer. @default 60000 */
+  headers?: number;
+  /** The same for `tools/call`, where tools work long before they answer. @default 300000 */
+  call?: number;
+  /** Between two pieces of an answer that is not an event stream. @default 30000 */
+  body?: number;
+  /** Between two pieces of an event stream: silence is normal there. @default 0 */
+  stream?: number;
+}
+
+/** TLS towards a server. Values are PEM text; in a config file also paths, relative to the file. */
+export interface TlsOptions {
+  ca?: string | string[];
+  cert?: string;
+  key?: string;
+  passphrase?: string;
+  /** @default true */
+  rejectUnauthorized?: boolean;
+}
+
+/** One MCP server. */
+export interface ServerConfig {
+  /** Its Streamable HTTP endpoint, e.g. `https://docs.example.com/mcp`. */
+  url: string;
+  /** @default "http" (Streamable HTTP) */
+  transport?: "http";
+  /** Sent with every request to it, in place of what the client sent under that name. */
+  headers?: Record<string, string>;
+  /** Public path(s). Without it the plugin `mounts` gives `/{server}/mcp`. */
+  path?: string | string[];
+  /** Added to the root list, for this server only. */
+  plugins?: PluginOption;
+  timeouts?: Timeouts;
+  tls?: TlsOptions;
+  /** Largest body that a client may post, in bytes. @default 4194304 */
+  maxRequestBytes?: number;
+  /** Largest JSON answer or single event that is held in memory for a message hook, in bytes. @default 16777216 */
+  maxMessageBytes?: number;
+}
+
+/** The configuration. */
+export interface PenstockConfig {
+  servers: Record<string, ServerConfig>;
+  /** Applied to every server. `createPenstock` runs exactly these; the CLI puts `standard()` where the key is absent. */
+  plugins?: PluginOption;
+  /** Port to listen on; 0 picks a free one. @default 3333 */
+  port?: number;
+  /** Address to listen on. @default "127.0.0.1" */
+  host?: string;
+  /** How long a stop waits for answers under way, in milliseconds. @default 20000 */
+  drainTimeout?: number;
+  /** Listen on an address that other machines can reach, although no plugin authenticates callers. @default false */
+  allowUnauthenticated?: boolean;
+}

@@ -1,0 +1,155 @@
+/** The driver for Streamable HTTP servers: one request in, one answer out, raw in between. */
+import { StreamBody } from "../body/body.ts";
+import { writeMessage } from "../body/message.ts";
+import { ProxyError } from "../errors.ts";
+import { HeaderList, connectionOptions, isHopByHop } from "../headers.ts";
+import type { Answer, Message, ServerConfig, Timeouts, UpstreamRequest } from "../types.ts";
+import { connectNode } from "./client.node.ts";
+
+/** reliability defaults, in milliseconds. */
+const TIMEOUTS: Required<Timeouts> = { connect: 5000, headers: 60_000, call: 300_000, body: 30_000, stream: 0 };
+const MAX_REDIRECTS = 3;
+
+/** Ends with this hop: the server is another one, reached by its own name, and the client's credentials are not for it. */
+const NOT_FORWARDED = new Set([
+  "authorization",
+  "cookie",
+  "host",
+  "content-length",
+  "expect",
+  "accept-encoding",
+  // Checked at this edge; a server compares it with the Host that *it* sees, and would refuse.
+  "origin",
+  "referer",
+  "forwarded",
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-port",
+  "x-forwarded-proto",
+  "x-real-ip",
+  "x-original-url",
+  "x-rewrite-url",
+]);
+/** Cookies of a server would be shared by all servers behind this origin. */
+const NOT_RETURNED = new Set(["set-cookie", "location"]);
+
+/** One request as an HTTP client sends it. */
+export interface WireRequest {
+  method: string;
+  /** Path and query. */
+  path: string;
+  /** name, value, name, value … */
+  headers: string[];
+  body: Uint8Array | null;
+  /** Wait for the head of the answer, in milliseconds; 0 waits for ever. */
+  headersTimeout: number;
+}
+
+/** What an HTTP client of some runtime gives back. */
+export interface WireAnswer {
+  status: number;
+  headers: Iterable<readonly [name: string, value: string | string[]]>;
+  source: StreamBody["source"];
+  /** Ends the answer when no byte came for so long, in milliseconds. Called before the source is started. */
+  limitGap(ms: number): void;
+}
+
+/** An HTTP client for one origin. */
+export interface WireClient {
+  /** @param onAbort takes a function that ends the request @throws ProxyError */
+  send(request: WireRequest, onAbort: OnAbort): Promise<WireAnswer>;
+  close(): Promise<void>;
+}
+
+/** Tells a function when nobody waits any longer. */
+export type OnAbort = (abort: () => void) => void;
+
+/** Speaks to one server. All drivers look the same from inside. */
+export interface Driver {
+  /** @param method JSON-RPC method of the body, where known @throws ProxyError */
+  send(request: Omit<UpstreamRequest, "signal">, onAbort: OnAbort, method?: string, idText?: string): Promise<Answer>;
+  close(): Promise<void>;
+}
+
+/** @param name the server's name, for error messages */
+export function createHttpDriver(name: string, config: ServerConfig): Driver {
+  const url = new URL(config.url);
+  const timeouts = { ...TIMEOUTS, ...config.timeouts };
+  const client: WireClient = connectNode(name, url, timeouts.connect, config.tls);
+  const configured = Object.entries(config.headers ?? {}).flatMap(([key, value]) => [key.toLowerCase(), value]);
+
+  async function send(request: Omit<UpstreamRequest, "signal">, onAbort: OnAbort, method?: string, idText?: string): Promise<Answer> {
+    const wire: WireRequest = {
+      method: request.method,
+      path: url.pathname + url.search,
+      headers: withConfigured(request.headers, configured),
+      body: request.body === null || request.body instanceof Uint8Array ? request.body : Buffer.from(writeMessage(request.body as Message, idText)),
+      headersTimeout: method === "tools/call" ? timeouts.call : timeouts.headers,
+    };
+    let answer = await client.send(wire, onAbort);
+    for (let hops = 0; answer.status >= 300 && answer.status < 400; hops++) {
+      const target = redirectTarget(answer, wire, url);
+      answer.source.abort();
+      if (!target || hops === MAX_REDIRECTS) throw new ProxyError("UPSTREAM_REDIRECT", { server: name });
+      wire.path = target.pathname + target.search;
+      answer = await client.send(wire, onAbort);
+    }
+    const headers = responseHeaders(answer.headers);
+    answer.limitGap(headers.get("content-type")?.startsWith("text/event-stream") ? timeouts.stream : timeouts.body);
+    return { status: answer.status, headers, body: new StreamBody(answer.source) };
+  }
+  return { send, close: () => client.close() };
+}
+
+/**
+ * The client's header fields that may go on to a server.
+ *
+ * @param flat name, value, name, value … as they came
+ */
+export function forwardedHeaders(flat: readonly string[]): HeaderList {
+  const kept: string[] = [];
+  let options: string[] | undefined;
+  for (let i = 0; i < flat.length; i += 2) {
+    const name = flat[i]!.toLowerCase();
+    if (name === "connection") options = [...(options ?? []), ...connectionOptions(flat[i + 1])];
+    if (!isHopByHop(name) && !NOT_FORWARDED.has(name)) kept.push(name, flat[i + 1]!);
+  }
+  const list = new HeaderList(kept);
+  for (const option of options ?? []) list.delete(option);
+  return list;
+}
+
+/** Content codings would hide the events from the framer, and their buffers would delay them. */
+const IDENTITY = ["accept-encoding", "identity"];
+
+function withConfigured(headers: Headers, configured: readonly string[]): string[] {
+  const list = headers instanceof HeaderList ? headers : HeaderList.from(headers);
+  for (let i = 0; i < configured.length; i += 2) if (list.has(configured[i]!)) list.delete(configured[i]!);
+  return [...list.flat, ...IDENTITY, ...configured];
+}
+
+function responseHeaders(pairs: WireAnswer["headers"]): HeaderList {
+  const flat: string[] = [];
+  let options: string[] | undefined;
+  for (const [name, value] of pairs) {
+    if (name === "connection") options = connectionOptions(String(value));
+    if (isHopByHop(name) || NOT_RETURNED.has(name)) continue;
+    if (typeof value === "string") flat.push(name, value);
+    else for (const one of value) flat.push(name, one);
+  }
+  const list = new HeaderList(flat);
+  for (const option of options ?? []) list.delete(option);
+  return list;
+}
+
+/**
+ * Where to send the same request again: a redirect within the origin that keeps the method (RFC 9110 §15.4), such as the
+ * trailing slash that many frameworks add. The request was not processed, so this is no second delivery.
+ */
+function redirectTarget(answer: WireAnswer, wire: WireRequest, url: URL): URL | undefined {
+  const keepsMethod = answer.status === 307 || answer.status === 308 || (wire.method === "GET" && answer.status !== 304);
+  const location = [...answer.headers].find(([name]) => name === "location")?.[1];
+  if (!keepsMethod || typeof location !== "string" || !URL.canParse(location, url)) return undefined;
+  const target = new URL(location, url);
+  return target.origin === url.origin ? target : undefined;
+}

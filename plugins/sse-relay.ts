@@ -1,0 +1,86 @@
+import { type Answer, type ByteTransform, type Exchange, type Plugin, ProxyError } from "../core/index.ts";
+
+/** Options of {@link sseRelay}. Times are in milliseconds; 0, `NaN` and `Infinity` turn a thing off. */
+export interface SseRelayOptions {
+  /** A comment is sent after this long without a byte, so that proxies and clients keep the stream. @default 15000 */
+  keepAlive?: number;
+  /** A client that reads nothing for this long, while something waits for it, is cut off. @default 60000 */
+  stallTimeout?: number;
+  /** What a client is told to wait before it comes back, when the proxy stops. @default 1000 */
+  retry?: number;
+}
+
+const KEEP_ALIVE = new TextEncoder().encode(": keep-alive\n\n");
+const LF = 0x0a;
+const CR = 0x0d;
+/** Checks per period: a comment comes at most a quarter of it late. */
+const CHECKS = 4;
+
+/**
+ * What an event stream needs on its way through the world: headers that keep other proxies from buffering, compressing or
+ * caching it, comments while it is silent, an end for clients that stopped reading, and an orderly end when the proxy stops.
+ * That bytes are never held back is the core's doing.
+ */
+export function sseRelay(options: SseRelayOptions = {}): Plugin {
+  const { keepAlive = 15_000, stallTimeout = 60_000, retry = 1000 } = options;
+  return {
+    name: "sse-relay",
+    response(_exchange, answer) {
+      if (!isEventStream(answer)) return;
+      const { headers } = answer;
+      headers.delete("content-length");
+      headers.set("cache-control", "no-cache, no-transform");
+      // MCP 2026-07-28, Streamable HTTP: servers SHOULD send it; nginx buffers without.
+      headers.set("x-accel-buffering", "no");
+    },
+    body(exchange, answer) {
+      if (isEventStream(answer)) return keepOpen(exchange, { keepAlive, stallTimeout, retry });
+    },
+  };
+}
+
+function isEventStream(answer: Answer): boolean {
+  return answer.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
+}
+
+function keepOpen(exchange: Exchange, { keepAlive, stallTimeout, retry }: Required<SseRelayOptions>): ByteTransform {
+  let lastWrite = performance.now();
+  let stalledSince = 0;
+  let tail: readonly number[] = [LF, LF];
+  let draining = false;
+
+  return {
+    open(sink) {
+      exchange.every(keepAlive / CHECKS, () => {
+        if (sink.blocked || !betweenEvents() || performance.now() - lastWrite < keepAlive * (1 - 1 / CHECKS)) return;
+        lastWrite = performance.now();
+        sink.emit(KEEP_ALIVE);
+      });
+      exchange.every(stallTimeout / CHECKS, () => {
+        if (!sink.blocked) stalledSince = 0;
+        else if (stalledSince === 0) stalledSince = performance.now();
+        else if (performance.now() - stalledSince >= stallTimeout) sink.cut(new ProxyError("STALLED_CLIENT", { server: exchange.mount.server }));
+      });
+    },
+    write(chunk, sink) {
+      lastWrite = performance.now();
+      stalledSince = 0;
+      tail = chunk.length >= 4 ? [...chunk.subarray(-4)] : [...tail, ...chunk].slice(-4);
+      sink.emit(chunk);
+    },
+    drain(sink) {
+      // A call under way gets its time; a stream that only listens would hold the stop up for ever.
+      if (draining || exchange.request.method !== "GET" || !betweenEvents()) return;
+      draining = true;
+      sink.emit(new TextEncoder().encode(`retry: ${Math.max(0, Math.trunc(retry) || 0)}\n\n`));
+      sink.end();
+    },
+  };
+
+  /** The last line was empty: what is sent now tears no event. */
+  function betweenEvents(): boolean {
+    const [c, d] = tail.slice(-2);
+    if (d === CR) return c === CR;
+    return d === LF && (c === LF || (c === CR && tail.at(-3) === LF && tail.at(-4) === CR));
+  }
+}

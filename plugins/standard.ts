@@ -1,0 +1,8 @@
+import type { Plugin } from "../core/index.ts";
+import { mounts } from "./mounts.ts";
+import { sseRelay } from "./sse-relay.ts";
+
+/** The default preset, in order. The CLI uses it where the configuration names no plugins. */
+export function standard(): Plugin[] {
+  return [mounts(), sseRelay()];
+}

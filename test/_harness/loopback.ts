@@ -1,0 +1,27 @@
+import type { AddressInfo, Server as TcpServer } from "node:net";
+
+/** Anything the harness starts: closed by hand, or at the end of a scope by `await using`. */
+export interface Closeable extends AsyncDisposable {
+  close(): Promise<void>;
+}
+
+/** Adds the disposal symbol to an object that has a `close()`; getters of the object survive. */
+export function closeable<T extends { close(): Promise<void> }>(thing: T): T & Closeable {
+  return Object.assign(thing, { [Symbol.asyncDispose]: () => thing.close() });
+}
+
+/** Binds a server to a free port of 127.0.0.1 and returns that port. */
+export async function listen(server: TcpServer): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+/** Stops a server without waiting for clients to leave: open streams and kept-alive connections are cut. */
+export async function stop(server: TcpServer & { closeAllConnections?(): void }): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeAllConnections?.();
+  await closed;
+}

@@ -1,0 +1,153 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
+import { type Closeable, closeable } from "./loopback.ts";
+import { within } from "./wait.ts";
+
+/** Where and how the command line runs. */
+export interface CliOptions {
+  cwd?: string;
+  /** Added to the inherited environment; `undefined` removes a variable. */
+  env?: Record<string, string | undefined>;
+  /** Another script than the built command line, for the harness's own tests. */
+  entry?: string;
+}
+
+/** How a child process ended. */
+export interface Exit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  /** Milliseconds since the last `kill()`, or since the start if there was none. */
+  ms: number;
+}
+
+/** A proxy that runs as a child process. */
+export interface Cli extends Closeable {
+  /** The origin it printed, without a trailing slash. */
+  readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  /** Everything printed so far, without colour codes. */
+  stdout(): string;
+  stderr(): string;
+  kill(signal?: NodeJS.Signals): void;
+  readonly exited: Promise<Exit>;
+  /** Asks it to stop and kills it after 2 s; harmless when it has already exited. */
+  close(): Promise<void>;
+}
+
+/** Longest time a start, or a whole run of `runCli`, may take. */
+const START_MS = 15_000;
+
+const builtCli = fileURLToPath(new URL("../../dist/core/cli.mjs", import.meta.url));
+
+/** Starts the built command line and waits until it listens. The caller passes `--port 0`. */
+export async function startCli(args: string[], options: CliOptions = {}): Promise<Cli> {
+  const child = launch(args, options);
+  let listening!: (origin: string) => void;
+  const origin = new Promise<string>((resolve) => {
+    listening = resolve;
+  });
+  child.process.stdout?.on("data", () => {
+    // The line must be whole: the port may come in two pieces.
+    const match = /listening on (http:\/\/\S+)\s/i.exec(`${child.stdout()}`);
+    if (match?.[1]) listening(match[1]);
+  });
+  const output = () => `\n--- stdout\n${child.stdout()}\n--- stderr\n${child.stderr()}`;
+  const tooEarly = child.exited.then(({ code, signal }) => {
+    throw new Error(`exited with ${signal ?? code} before it listened${output()}`);
+  });
+  // Only the race below may report it: later exits are ordinary.
+  tooEarly.catch(() => {});
+  try {
+    const { origin: url, port } = new URL(
+      await within(Promise.race([origin, tooEarly]), () => `"listening on"${output()}`, { timeout: START_MS }),
+    );
+    return closeable({ ...child, url, port: Number(port), pid: child.process.pid as number });
+  } catch (error) {
+    await child.close();
+    throw error;
+  }
+}
+
+/** Runs the built command line to its end. */
+export async function runCli(
+  args: string[],
+  options: CliOptions = {},
+): Promise<Exit & { stdout: string; stderr: string }> {
+  const child = launch(args, options);
+  try {
+    const exit = await within(
+      child.exited,
+      () => `the exit of: ${args.join(" ")}\n${child.stdout()}${child.stderr()}`,
+      { timeout: START_MS },
+    );
+    return { ...exit, stdout: child.stdout(), stderr: child.stderr() };
+  } finally {
+    await child.close();
+  }
+}
+
+/** Serves a configuration inside this process, with the built package as its users import it. */
+export async function startProxy(config: unknown): Promise<{ url: string } & Closeable> {
+  // A plain string: the package has no types before its first build.
+  const name: string = "mcp-penstock";
+  const { createPenstock } = (await import(name)) as {
+    createPenstock(config: unknown): {
+      serve(options: { port: number }): Promise<{ url: string; close(): Promise<void> }>;
+    };
+  };
+  const server = await createPenstock(config).serve({ port: 0 });
+  return closeable({ url: server.url.replace(/\/$/, ""), close: () => server.close() });
+}
+
+function launch(args: string[], { cwd, env = {}, entry = builtCli }: CliOptions) {
+  let since = performance.now();
+  const child: ChildProcess = spawn(process.execPath, [entry, ...args], {
+    cwd,
+    env: { ...plainEnvironment(), ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const exited = new Promise<Exit>((resolve, reject) => {
+    child.once("error", reject);
+    // `close` and not `exit`: by then all output has arrived.
+    child.once("close", (code, signal) => resolve({ code, signal, ms: performance.now() - since }));
+  });
+  const kill = (signal: NodeJS.Signals = "SIGTERM") => {
+    since = performance.now();
+    child.kill(signal);
+  };
+  // A worker that is torn down in the middle of a test closes nothing.
+  const orphaned = () => void child.kill("SIGKILL");
+  process.once("exit", orphaned);
+  void exited.catch(() => {}).then(() => process.off("exit", orphaned));
+  return {
+    process: child,
+    stdout: collect(child.stdout),
+    stderr: collect(child.stderr),
+    exited,
+    kill,
+    async close() {
+      if (child.exitCode === null && child.signalCode === null) kill("SIGTERM");
+      await within(exited, "its exit").catch(() => {
+        kill("SIGKILL");
+        return exited;
+      });
+    },
+  };
+}
+
+/** Test runners mark their environment, and libraries behave differently under a test: less logging, other defaults. */
+function plainEnvironment(): NodeJS.ProcessEnv {
+  const marks = /^(CI|TEST|VITEST.*|NODE_ENV|FORCE_COLOR|MODE|DEV|PROD|SSR|BASE_URL)$/;
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !marks.test(name)));
+}
+
+function collect(stream: NodeJS.ReadableStream | null): () => string {
+  let text = "";
+  stream?.setEncoding("utf8");
+  stream?.on("data", (chunk: string) => {
+    text += chunk;
+  });
+  return () => stripVTControlCharacters(text);
+}

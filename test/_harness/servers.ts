@@ -1,0 +1,5 @@
+/** Real MCP servers on loopback, built with the official SDKs: the upstreams that every behaviour is tested against. */
+export { type LegacyServer, type LegacyServerOptions, startLegacyServer } from "./servers/v1.ts";
+export { type ModernServer, type ModernServerOptions, startModernServer } from "./servers/v2.ts";
+export type { Intercept, RecordedRequest } from "./servers/http.ts";
+export type { NamedGates } from "./servers/gates.ts";
