@@ -1,5 +1,6 @@
 /** Configuration in, h3 app out: the path table, what is refused outside of it, and the life of the plugins. */
 import { H3, HTTPError } from "h3";
+import { Bag } from "./bag.ts";
 import { jsonText } from "./body/body.ts";
 import { errorResponse } from "./body/message.ts";
 import { ClientMemory } from "./clients.ts";
@@ -50,7 +51,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   const rootPlugins = orderPlugins(config.plugins);
   const plugins = [...new Set([...rootPlugins, ...mounts.flatMap((mount) => mount.hooks.plugins)])];
   const guards = rootPlugins.filter((plugin) => plugin.guard);
-  const running: Running = new Set();
+  const running: Running = new Bag();
   const app = new H3({ silent: true, onError: (error) => errorToResponse(error, log) });
   const table = new PathTable();
   for (const mount of mounts) {
@@ -123,15 +124,15 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
       return listen(this, { port: config.port, host: config.host, drainTimeout: config.drainTimeout, allowUnauthenticated: config.allowUnauthenticated, ...serveOptions });
     },
     drain() {
-      if (!draining) shared.timers.every(100, () => running.forEach((exchange) => exchange.drain()));
+      if (!draining) shared.timers.every(100, () => running.values().forEach((exchange) => exchange.drain()));
       draining = true;
-      for (const exchange of running) exchange.drain();
+      for (const exchange of running.values()) exchange.drain();
     },
     get active() {
       return running.size;
     },
     async close() {
-      for (const exchange of running) exchange.closed(false);
+      for (const exchange of running.values()) exchange.closed(false);
       shared.timers.close();
       for (const plugin of plugins) {
         try {

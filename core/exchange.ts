@@ -22,6 +22,8 @@ import { SlotMap } from "./slots.ts";
 import type { Answer, ByteTransform, ClientInfo, Early, Exchange, Kind, Message, Next, Outcome, Principal, RequestHead, UpstreamRequest } from "./types.ts";
 import { forwardedHeaders } from "./upstream/http.ts";
 
+const NEVER: AbortSignal = new AbortController().signal;
+
 /** A request as a front hands it in. */
 export interface Incoming {
   head: RequestHead;
@@ -97,9 +99,10 @@ export class ExchangeRun extends SlotMap implements Exchange {
   async run(verdict?: ProxyError): Promise<Outgoing> {
     try {
       if (verdict) throw verdict;
-      let answer = (await this.#requestHooks()) ?? (await this.#up()) ?? (await this.#forward(this.#upstreamRequest(), 0));
+      const { hooks } = this.mount;
+      let answer = (hooks.request.length > 0 && (await this.#requestHooks())) || (await this.#up()) || (await this.#forward(this.#upstreamRequest(), 0));
       this.#remember(answer);
-      answer = await this.#responseHooks(answer);
+      if (hooks.response.length > 0) answer = await this.#responseHooks(answer);
       return await this.#down(answer);
     } catch (cause) {
       return this.#refuse(this.#asError(cause));
@@ -117,6 +120,7 @@ export class ExchangeRun extends SlotMap implements Exchange {
       this.#pipe?.abort();
     }
     for (const stop of this.#timers) stop();
+    if (this.mount.hooks.done.length === 0) return;
     const outcome: Outcome = {
       end: this.#error ? endOf(this.#error) : whole ? "complete" : "client-gone",
       status: this.#status || 499,
@@ -149,8 +153,9 @@ export class ExchangeRun extends SlotMap implements Exchange {
 
   /** Reads and checks what was posted, and shows it to the hooks. */
   async #up(): Promise<Answer | undefined> {
+    const { hooks } = this.mount;
     if (this.#incoming.method !== "POST") {
-      this.#row = this.mount.hooks.messages("legacy", undefined);
+      this.#row = hooks.messages("legacy", undefined);
       return;
     }
     const bytes = await this.#incoming.read();
@@ -161,8 +166,8 @@ export class ExchangeRun extends SlotMap implements Exchange {
     } catch (cause) {
       throw cause instanceof ScanError ? new ProxyError(cause.code, { hint: cause.message, cause }) : cause;
     }
-    const { hooks } = this.mount;
     if (hooks.readsMessages) this.message = JSON.parse(new TextDecoder().decode(bytes)) as Message;
+    if (!hooks.hasMessageHooks) return;
     // A posted response has no method: it answers a server's request that went down another stream.
     this.#row = hooks.messages(this.client.era, this.#scan.method);
     if (this.#row.up.length === 0) return;
@@ -175,36 +180,23 @@ export class ExchangeRun extends SlotMap implements Exchange {
   }
   #body: Message | Uint8Array | null = null;
 
+  /** A plain object, so that a hook may spread it. Without hooks nobody looks at the signal: the driver is told in a cheaper way. */
   #upstreamRequest(): UpstreamRequest {
     const { method, fields } = this.#incoming;
-    const exchange = this;
-    let signal: AbortSignal | undefined;
-    return {
-      method,
-      headers: forwardedHeaders(fields),
-      body: this.#body,
-      // Built only when somebody looks at it; the driver is told in a cheaper way.
-      get signal() {
-        return signal ?? exchange.signal;
-      },
-      set signal(other) {
-        signal = other;
-      },
-    };
+    const signal = this.mount.hooks.forward.length > 0 ? this.signal : NEVER;
+    return { method, headers: forwardedHeaders(fields), body: this.#body, signal };
   }
 
   /** The onion: the hooks from `i` on, then the driver. */
-  async #forward(request: UpstreamRequest, i: number): Promise<Answer> {
+  #forward(request: UpstreamRequest, i: number): Promise<Answer> {
     const hook = this.mount.hooks.forward[i];
     if (hook) {
       const next: Next = (inner) => this.#forward(inner, i + 1);
-      const answer = await callHook(hook, "forward", this, () => hook.handler(this, request, next));
-      return answer ?? next(request);
+      return (async () => (await callHook(hook, "forward", this, () => hook.handler(this, request, next))) ?? next(request))();
     }
-    const isReal = this.mount.hooks.forward.length > 0;
     const onAbort = (leave: () => void) => {
-      // With a forward hook the signal counts, which may be another one; without, the core's own wire from client to server.
-      if (isReal) listen(request.signal, leave);
+      // A forward hook may have put another signal there; without one, the core's own wire from client to server counts.
+      if (request.signal !== NEVER) listen(request.signal, leave);
       else if (this.#gone) leave();
       else this.#onGone.push(leave);
     };
@@ -244,6 +236,9 @@ export class ExchangeRun extends SlotMap implements Exchange {
     this.#status = answer.status;
     if (framed || transforms.length > 0) headers.delete("content-length");
     if (body.kind === "empty" || (body.kind === "bytes" && transforms.length === 0 && !isStream)) return this.#whole(answer.status, headers, body.kind === "bytes" ? body.bytes : null);
+    // A small answer is all here by now, and leaves in one write.
+    const whole = body.kind === "stream" && !isStream && transforms.length === 0 ? body.source.whole?.() : undefined;
+    if (whole) return this.#whole(answer.status, headers, whole);
     const source = body.kind === "bytes" ? onePiece(body.bytes) : body.source;
     if (framed && isStream) this.#framer = new SseFramer(this.#reader!, this.mount.maxMessageBytes);
     this.#pipe = new Pipe({

@@ -33,6 +33,7 @@ export interface HookTable {
   body: readonly Hook<Handler<"body">>[];
   error: readonly Hook<Handler<"error">>[];
   done: readonly Hook<Handler<"done">>[];
+  hasMessageHooks: boolean;
   /** Whether posted messages must be parsed. */
   readsMessages: boolean;
   /** @param method of the posted message; `undefined` where there is none, or where it is unknown what is answered */
@@ -66,6 +67,7 @@ export function compileHooks(plugins: readonly Plugin[]): HookTable {
     body: outbound("body"),
     error: outbound("error"),
     done: inbound("done"),
+    hasMessageHooks: messageHooks.length > 0,
     readsMessages: messageHooks.some(({ hook }) => hook.filter.direction === "up" || hook.filter.kind === "response"),
     messages: compileMessages(messageHooks),
   });

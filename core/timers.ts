@@ -1,6 +1,8 @@
+import { Bag } from "./bag.ts";
+
 /** One interval per period for everybody who asks for it, so that ten thousand quiet streams cost one timer. */
 export class Timers {
-  readonly #wheels = new Map<number, { handle: ReturnType<typeof setInterval>; runs: Set<() => void> }>();
+  readonly #wheels = new Map<number, { handle: ReturnType<typeof setInterval>; runs: Bag<() => void> }>();
 
   /**
    * @param ms period in milliseconds; not finite or not positive means never, anything else is held between 10 ms and 24 days
@@ -11,11 +13,9 @@ export class Timers {
     if (!Number.isFinite(ms) || ms <= 0) return () => {};
     const period = Math.min(Math.max(Math.round(ms), 10), 2 ** 31 - 1);
     const wheel = this.#wheels.get(period) ?? this.#start(period);
-    // A function of its own, so that the same `run` may be given twice.
-    const entry = () => run();
-    wheel.runs.add(entry);
+    const entry = wheel.runs.add(run);
     return () => {
-      wheel.runs.delete(entry);
+      wheel.runs.remove(entry);
       if (wheel.runs.size > 0 || this.#wheels.get(period) !== wheel) return;
       clearInterval(wheel.handle);
       this.#wheels.delete(period);
@@ -28,9 +28,9 @@ export class Timers {
   }
 
   #start(period: number) {
-    const runs = new Set<() => void>();
+    const runs = new Bag<() => void>();
     const handle = setInterval(() => {
-      for (const run of runs) run();
+      for (const run of runs.values()) run();
     }, period);
     handle.unref?.();
     const wheel = { handle, runs };

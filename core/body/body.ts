@@ -11,6 +11,8 @@ export interface Source {
   resume(): void;
   /** Nobody reads on. */
   abort(): void;
+  /** Before `start`: every byte of it, if the end has come already. Then the source need not be started. */
+  whole?(): Uint8Array | undefined;
 }
 
 export interface Receiver {

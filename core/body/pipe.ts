@@ -10,14 +10,13 @@ import { joinChunks } from "./sse.ts";
 
 /** Where the bytes of an answer leave: a Node response or a web stream. */
 export interface Outlet {
-  /** @returns false when the client is slow: wait for `onDrain` */
+  /** @returns false when the client is slow: the outlet calls `pipe.drained()` when it reads again */
   write(chunk: Uint8Array): boolean;
   end(): void;
   /** Ends so that the client can tell that the answer is not whole. */
   cut(): void;
   /** Sends the head although there is no byte yet. */
   flushHead(): void;
-  onDrain?: () => void;
 }
 
 /** Bytes that may wait here before the source is stopped. */
@@ -59,17 +58,19 @@ export class Pipe implements Receiver {
   /** The head is out; bytes may follow. */
   attach(outlet: Outlet): void {
     this.#outlet = outlet;
-    outlet.onDrain = () => {
-      this.blocked = false;
-      this.#flow();
-      if (this.#chunks.length > 0 || this.#ended !== "no") this.#flush();
-    };
     this.#guard(() => {
       this.#options.transforms.forEach((transform, i) => transform.open?.(this.#sinks[i]!));
     });
     if (this.#chunks.length > 0 || this.#ended !== "no") this.#flush();
     // Nothing yet: the client gets its status line now, however long the server thinks.
     else this.#schedule();
+  }
+
+  /** The client reads again. */
+  drained(): void {
+    this.blocked = false;
+    this.#flow();
+    if (this.#chunks.length > 0 || this.#ended !== "no") this.#flush();
   }
 
   data(chunk: Uint8Array): void {

@@ -4,6 +4,7 @@
  * `JSON.parse` would keep the last duplicate and round a large id in silence.
  */
 import type { Kind } from "../types.ts";
+import { asBuffer } from "./sse.ts";
 
 /** What the envelope says, found without building an object. */
 export interface Scan {
@@ -27,11 +28,12 @@ export class ScanError extends Error {
 export const MAX_DEPTH = 128;
 /** Levels where keys are compared ignoring case: the message and its `params`. Some parsers (Go's) match `Method` to `method`. */
 const ENVELOPE_DEPTH = 2;
-const ENVELOPE = ["jsonrpc", "id", "method", "params", "result", "error"];
+const ENVELOPE = ["jsonrpc", "id", "method", "params", "result", "error"] as const;
+type Member = (typeof ENVELOPE)[number];
+type Span = [from: number, to: number];
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-const decoder = new TextDecoder();
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
@@ -46,7 +48,7 @@ class Scanner {
   #at = 0;
   #ascii = true;
   readonly #bytes: Uint8Array;
-  #spans: Record<string, [from: number, to: number]> = {};
+  readonly #spans: { [Key in Member]?: Span } = {};
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
@@ -66,7 +68,7 @@ class Scanner {
 
   #envelope(): Scan {
     const { id, method, result, error, jsonrpc } = this.#spans;
-    if (!jsonrpc || this.#text(jsonrpc) !== '"2.0"') throw invalid("`jsonrpc` must be \"2.0\".");
+    if (!jsonrpc || jsonrpc[1] - jsonrpc[0] !== 5 || this.#text(jsonrpc) !== '"2.0"') throw invalid("`jsonrpc` must be \"2.0\".");
     const idText = id && this.#text(id);
     if (idText !== undefined && !/^["\d-]/.test(idText) && idText !== "null") throw invalid("`id` must be a string or a number.");
     if (method) {
@@ -117,9 +119,9 @@ class Scanner {
   }
 
   #member(key: string, from: number): void {
-    const known = ENVELOPE.includes(key);
-    if (!known && ENVELOPE.includes(key.toLowerCase())) throw invalid(`The key ${JSON.stringify(key)} must be written in lower case.`);
-    if (known) this.#spans[key] = [from, this.#at];
+    const known = ENVELOPE.includes(key as Member);
+    if (!known && ENVELOPE.includes(key.toLowerCase() as Member)) throw invalid(`The key ${JSON.stringify(key)} must be written in lower case.`);
+    if (known) this.#spans[key as Member] = [from, this.#at];
   }
 
   #array(depth: number): void {
@@ -140,10 +142,7 @@ class Scanner {
   #key(): string {
     const from = this.#at;
     const plain = this.#string();
-    if (!plain) return JSON.parse(decoder.decode(this.#bytes.subarray(from, this.#at))) as string;
-    let key = "";
-    for (let i = from + 1; i < this.#at - 1; i++) key += String.fromCharCode(this.#bytes[i]!);
-    return key;
+    return plain ? this.#text([from + 1, this.#at - 1]) : (JSON.parse(this.#text([from, this.#at])) as string);
   }
 
   /** Passes over a string. @returns whether it has neither escapes nor bytes beyond ASCII */
@@ -195,8 +194,8 @@ class Scanner {
     while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) byte = bytes[++this.#at];
   }
 
-  #text([from, to]: [number, number]): string {
-    return decoder.decode(this.#bytes.subarray(from, to));
+  #text([from, to]: Span): string {
+    return asBuffer(this.#bytes).toString("utf8", from, to);
   }
 
   #checkUtf8(): void {

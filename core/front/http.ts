@@ -1,6 +1,7 @@
 /** Streamable HTTP clients (MCP 2025-11-25 and 2026-07-28, Transports): a request becomes an exchange, its outcome a response. */
 import { FastResponse } from "srvx";
 import type { ServerRequest } from "srvx";
+import type { Bag } from "../bag.ts";
 import type { AnyBody } from "../body/body.ts";
 import { Pipe } from "../body/pipe.ts";
 import { joinChunks } from "../body/sse.ts";
@@ -25,23 +26,23 @@ interface NodeReadable {
 }
 
 /** Runs of the proxy that have not ended; a stop brings them to their end. */
-export type Running = Set<ExchangeRun>;
+export type Running = Bag<ExchangeRun>;
 
 /** Serves one request to a mount. Never rejects. */
 export async function serveMount(mount: MountRuntime, request: ServerRequest, running: Running): Promise<Response> {
   const { method } = request;
   const node = request.runtime?.node as { req: NodeReadable; res?: NodeResponse } | undefined;
   const incoming: Incoming = {
-    head: headOf(request),
+    head: new Head(request),
     method: method as Incoming["method"],
     fields: node ? node.req.rawHeaders : [...request.headers].flat(),
     read: () => (node ? readNode(node.req, mount.maxRequestBytes) : readWeb(request, mount.maxRequestBytes)),
   };
   const exchange = new ExchangeRun(mount, incoming);
-  running.add(exchange);
+  const entry = running.add(exchange);
   const { res } = node ?? {};
   const closed = (whole: boolean) => {
-    running.delete(exchange);
+    running.remove(entry);
     exchange.closed(whole);
   };
   // From the start: a client may leave while nothing has been sent yet.
@@ -63,19 +64,31 @@ function verdict(method: string, request: ServerRequest): ProxyError | undefined
   if (!type || !JSON_TYPE.test(type) || request.headers.has("content-encoding")) return new ProxyError("UNSUPPORTED_MEDIA_TYPE");
 }
 
-/** A view of a request; nothing is computed before it is asked for. */
+/** A view of a request; nothing is computed before it is asked for. A class, because getters of a literal cost a hidden class each time. */
+class Head implements RequestHead {
+  readonly #request: ServerRequest;
+  #url: URL | undefined;
+
+  constructor(request: ServerRequest) {
+    this.#request = request;
+  }
+  get method(): string {
+    return this.#request.method;
+  }
+  get headers(): Headers {
+    return this.#request.headers;
+  }
+  get url(): URL {
+    return (this.#url ??= new URL(this.#request.url));
+  }
+  get ip(): string {
+    return this.#request.ip ?? "";
+  }
+}
+
+/** The head of a request outside of an exchange. */
 export function headOf(request: ServerRequest): RequestHead {
-  let url: URL | undefined;
-  return {
-    method: request.method,
-    headers: request.headers,
-    get url() {
-      return (url ??= new URL(request.url));
-    },
-    get ip() {
-      return request.ip ?? "";
-    },
-  };
+  return new Head(request);
 }
 
 function nodeResponse({ status, headers, body }: Outgoing): Response {

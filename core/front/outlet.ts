@@ -22,7 +22,7 @@ export class PipeableBody {
   }
 
   pipe(response: NodeWritable): void {
-    this.#pipe.attach(new NodeOutlet(response));
+    this.#pipe.attach(new NodeOutlet(response, this.#pipe));
   }
 
   abort(): void {
@@ -31,20 +31,22 @@ export class PipeableBody {
 }
 
 class NodeOutlet implements Outlet {
-  onDrain?: () => void;
   readonly #response: NodeWritable;
+  readonly #pipe: Pipe;
   #flushed = false;
+  #listening = false;
 
-  constructor(response: NodeWritable) {
+  constructor(response: NodeWritable, pipe: Pipe) {
     this.#response = response;
+    this.#pipe = pipe;
   }
 
   write(chunk: Uint8Array): boolean {
     this.#flushed = true;
     if (this.#response.write(chunk)) return true;
     // Only a slow client pays for a listener.
-    if (this.onDrain) this.#response.on("drain", this.onDrain);
-    this.onDrain = undefined;
+    if (!this.#listening) this.#response.on("drain", () => this.#pipe.drained());
+    this.#listening = true;
     return false;
   }
 
@@ -68,15 +70,13 @@ class NodeOutlet implements Outlet {
 
 /** A pipe as the body of a web `Response`. @param closed told how it ended, once or more */
 export function toWebStream(pipe: Pipe, closed: (whole: boolean) => void): ReadableStream<Uint8Array> {
-  let outlet: WebOutlet;
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        outlet = new WebOutlet(controller, closed);
-        pipe.attach(outlet);
+        pipe.attach(new WebOutlet(controller, closed));
       },
       pull() {
-        outlet.onDrain?.();
+        pipe.drained();
       },
       cancel() {
         pipe.abort();
@@ -89,7 +89,6 @@ export function toWebStream(pipe: Pipe, closed: (whole: boolean) => void): Reada
 }
 
 class WebOutlet implements Outlet {
-  onDrain?: () => void;
   readonly #controller: ReadableStreamDefaultController<Uint8Array>;
   readonly #closed: (whole: boolean) => void;
 

@@ -7,6 +7,7 @@ import { isIP } from "node:net";
 import { Client, type Dispatcher, EnvHttpProxyAgent, buildConnector } from "undici";
 import { ProxyError } from "../errors.ts";
 import type { Receiver, Source } from "../body/body.ts";
+import { joinChunks } from "../body/sse.ts";
 import type { TlsOptions } from "../types.ts";
 import type { OnAbort, WireAnswer, WireClient, WireRequest } from "./http.ts";
 
@@ -27,17 +28,18 @@ export function connectNode(name: string, url: URL, connectTimeout: number, tls:
     const agent = new EnvHttpProxyAgent({ ...shared, connect, requestTls: tls, proxyTunnel: url.protocol === "https:" });
     return {
       // The proxy agent takes headers as an object only.
-      send: (request, onAbort) => send(agent, { ...request, headers: asRecord(request.headers) }, url, name, onAbort, () => {}),
+      send: (request, onAbort) => send(agent, { ...request, headers: asRecord(request.headers) }, url.origin, name, onAbort, () => {}),
       close: () => agent.destroy(),
     };
   }
   // One connector for all connections of a server: they share TLS sessions.
+  const { origin } = url;
   const options: Client.Options = { ...shared, connect: buildConnector(connect as buildConnector.BuildOptions) };
   const idle: Client[] = [];
   const all = new Set<Client>();
 
   function open(): Client {
-    const client = new Client(url.origin, options);
+    const client = new Client(origin, options);
     all.add(client);
     // A connection that the server closed while it was idle has no further use.
     client.on("disconnect", () => {
@@ -57,7 +59,7 @@ export function connectNode(name: string, url: URL, connectTimeout: number, tls:
         if (idle.length < MAX_IDLE && all.has(client)) idle.push(client);
         else drop(client);
       };
-      return send(client, request, url, name, onAbort, release);
+      return send(client, request, origin, name, onAbort, release);
     },
     async close() {
       const clients = [...all];
@@ -70,12 +72,12 @@ export function connectNode(name: string, url: URL, connectTimeout: number, tls:
 
 type Sent = Omit<WireRequest, "headers"> & { headers: string[] | Record<string, string> };
 
-function send(dispatcher: Dispatcher, request: Sent, url: URL, name: string, onAbort: OnAbort, release: () => void): Promise<WireAnswer> {
+function send(dispatcher: Dispatcher, request: Sent, origin: string, name: string, onAbort: OnAbort, release: () => void): Promise<WireAnswer> {
   return new Promise((resolve, reject) => {
     const call = new Call(name, resolve, reject, release, request.headersTimeout);
     onAbort(() => call.abort());
     dispatcher.dispatch(
-      { origin: url.origin, path: request.path, method: request.method, headers: request.headers, body: request.body, headersTimeout: 0, bodyTimeout: 0 },
+      { origin, path: request.path, method: request.method, headers: request.headers, body: request.body, headersTimeout: 0, bodyTimeout: 0 },
       call,
     );
   });
@@ -84,7 +86,7 @@ function send(dispatcher: Dispatcher, request: Sent, url: URL, name: string, onA
 /** One request: undici's handler towards the socket, a source towards the answer. */
 class Call implements Dispatcher.DispatchHandler, Source, WireAnswer {
   status = 0;
-  headers: WireAnswer["headers"] = [];
+  headers: WireAnswer["headers"] = {};
   readonly source: Source = this;
   readonly #name: string;
   readonly #resolve: (answer: WireAnswer) => void;
@@ -119,7 +121,7 @@ class Call implements Dispatcher.DispatchHandler, Source, WireAnswer {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.status = status;
-    this.headers = Object.entries(headers) as [string, string | string[]][];
+    this.headers = headers as WireAnswer["headers"];
     this.#resolve(this);
   }
 
@@ -160,6 +162,10 @@ class Call implements Dispatcher.DispatchHandler, Source, WireAnswer {
     if (this.#end !== "no") return receiver.fail(this.#end);
     if (this.#gap > 0) this.#timer = setTimeout(() => this.#stop("UPSTREAM_SILENT", `no byte for ${this.#gap} ms`), this.#gap);
     if (this.#earlySize > MAX_EARLY) this.resume();
+  }
+
+  whole(): Uint8Array | undefined {
+    return this.#end === "well" ? joinChunks(this.#early) : undefined;
   }
 
   pause(): void {

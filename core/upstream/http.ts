@@ -48,7 +48,8 @@ export interface WireRequest {
 /** What an HTTP client of some runtime gives back. */
 export interface WireAnswer {
   status: number;
-  headers: Iterable<readonly [name: string, value: string | string[]]>;
+  /** Names in lower case; a repeated field has a list. */
+  headers: Readonly<Record<string, string | string[]>>;
   source: StreamBody["source"];
   /** Ends the answer when no byte came for so long, in milliseconds. Called before the source is started. */
   limitGap(ms: number): void;
@@ -128,17 +129,17 @@ function withConfigured(headers: Headers, configured: readonly string[]): string
   return [...list.flat, ...IDENTITY, ...configured];
 }
 
-function responseHeaders(pairs: WireAnswer["headers"]): HeaderList {
+function responseHeaders(headers: WireAnswer["headers"]): HeaderList {
   const flat: string[] = [];
-  let options: string[] | undefined;
-  for (const [name, value] of pairs) {
-    if (name === "connection") options = connectionOptions(String(value));
+  const options = headers.connection === undefined ? [] : connectionOptions(String(headers.connection));
+  for (const name in headers) {
     if (isHopByHop(name) || NOT_RETURNED.has(name)) continue;
+    const value = headers[name]!;
     if (typeof value === "string") flat.push(name, value);
     else for (const one of value) flat.push(name, one);
   }
   const list = new HeaderList(flat);
-  for (const option of options ?? []) list.delete(option);
+  for (const option of options) list.delete(option);
   return list;
 }
 
@@ -148,7 +149,7 @@ function responseHeaders(pairs: WireAnswer["headers"]): HeaderList {
  */
 function redirectTarget(answer: WireAnswer, wire: WireRequest, url: URL): URL | undefined {
   const keepsMethod = answer.status === 307 || answer.status === 308 || (wire.method === "GET" && answer.status !== 304);
-  const location = [...answer.headers].find(([name]) => name === "location")?.[1];
+  const { location } = answer.headers;
   if (!keepsMethod || typeof location !== "string" || !URL.canParse(location, url)) return undefined;
   const target = new URL(location, url);
   return target.origin === url.origin ? target : undefined;
