@@ -96,20 +96,22 @@ class Scanner {
 
   #object(depth: number): void {
     if (depth > MAX_DEPTH) throw invalid(`It is nested deeper than ${MAX_DEPTH} levels.`);
-    const keys = new Keys(depth <= ENVELOPE_DEPTH);
+    const keys = new Keys(this.#bytes, depth <= ENVELOPE_DEPTH);
     this.#at++;
     this.#space();
     if (this.#bytes[this.#at] === 0x7d) return void this.#at++;
     for (;;) {
-      if (this.#bytes[this.#at] !== QUOTE) throw this.#broken("a key was expected");
-      const key = this.#key();
-      if (!keys.add(key)) throw invalid(`The key ${JSON.stringify(key.slice(0, 64))} stands twice in one object.`);
+      const keyFrom = this.#at;
+      if (this.#bytes[keyFrom] !== QUOTE) throw this.#broken("a key was expected");
+      this.#string();
+      const keyTo = this.#at;
+      if (!keys.add(keyFrom, keyTo)) throw invalid(`The key ${this.#text([keyFrom, Math.min(keyTo, keyFrom + 64)])} stands twice in one object.`);
       this.#space();
       if (this.#bytes[this.#at++] !== 0x3a) throw this.#broken("a colon was expected");
       this.#space();
       const from = this.#at;
       this.#value(depth + 1);
-      if (depth === 1) this.#member(key, from);
+      if (depth === 1) this.#member(plainKey(this.#bytes, keyFrom, keyTo), from);
       this.#space();
       const byte = this.#bytes[this.#at++];
       if (byte === 0x7d) return;
@@ -139,28 +141,18 @@ class Scanner {
     }
   }
 
-  #key(): string {
-    const from = this.#at;
-    const plain = this.#string();
-    return plain ? this.#text([from + 1, this.#at - 1]) : (JSON.parse(this.#text([from, this.#at])) as string);
-  }
-
-  /** Passes over a string. @returns whether it has neither escapes nor bytes beyond ASCII */
-  #string(): boolean {
+  /** Passes over a string. */
+  #string(): void {
     const bytes = this.#bytes;
-    let plain = true;
     let at = this.#at + 1;
     for (;;) {
       const byte = bytes[at++];
       if (byte === QUOTE) break;
       if (byte === undefined || byte < 0x20) throw this.#broken("a string does not end, or has a control character");
-      if (byte === BACKSLASH) {
-        plain = false;
-        at = this.#escape(at);
-      } else if (byte >= 0x80) plain = this.#ascii = false;
+      if (byte === BACKSLASH) at = this.#escape(at);
+      else if (byte >= 0x80) this.#ascii = false;
     }
     this.#at = at;
-    return plain;
   }
 
   #escape(at: number): number {
@@ -216,27 +208,76 @@ class Scanner {
   }
 }
 
-/** The keys of one object: few as a rule, so an array is searched first. */
+/**
+ * The keys of one object, as places in the text: no string is made of a key unless another one looks like it. Few as a rule,
+ * so they are searched in a row; many go into a set.
+ */
 class Keys {
-  #seen: string[] | Set<string> = [];
+  /** hash, from, to, hash, from, to … */
+  readonly #seen: number[] = [];
+  #many: Set<string> | undefined;
+  readonly #bytes: Uint8Array;
   readonly #fold: boolean;
 
-  constructor(fold: boolean) {
+  constructor(bytes: Uint8Array, fold: boolean) {
+    this.#bytes = bytes;
     this.#fold = fold;
   }
 
-  add(key: string): boolean {
-    const folded = this.#fold ? key.toLowerCase() : key;
-    if (Array.isArray(this.#seen)) {
-      if (this.#seen.includes(folded)) return false;
-      this.#seen.push(folded);
-      if (this.#seen.length > 16) this.#seen = new Set(this.#seen);
-      return true;
+  add(from: number, to: number): boolean {
+    if (this.#many) return this.#addToMany(from, to);
+    const seen = this.#seen;
+    const hash = this.#hash(from, to);
+    for (let i = 0; i < seen.length; i += 3) {
+      // An escape makes two spellings of one key: such a key is compared with all.
+      if ((seen[i] === hash || seen[i] === ESCAPED || hash === ESCAPED) && this.#key(seen[i + 1]!, seen[i + 2]!) === this.#key(from, to)) return false;
     }
-    if (this.#seen.has(folded)) return false;
-    this.#seen.add(folded);
+    seen.push(hash, from, to);
+    if (seen.length > 3 * FEW) {
+      this.#many = new Set();
+      for (let i = 0; i < seen.length; i += 3) this.#addToMany(seen[i + 1]!, seen[i + 2]!);
+    }
     return true;
   }
+
+  #addToMany(from: number, to: number): boolean {
+    const key = this.#key(from, to);
+    const isNew = !this.#many!.has(key);
+    this.#many!.add(key);
+    return isNew;
+  }
+
+  #key(from: number, to: number): string {
+    const key = decodeKey(this.#bytes, from, to);
+    return this.#fold ? key.toLowerCase() : key;
+  }
+
+  /** Equal for keys that differ in case only. */
+  #hash(from: number, to: number): number {
+    let hash = 0;
+    for (let i = from + 1; i < to - 1; i++) {
+      const byte = this.#bytes[i]!;
+      // Beyond ASCII letters have cases that the bit does not tell.
+      if (byte === BACKSLASH || byte >= 0x80) return ESCAPED;
+      hash = (hash * 31 + (byte | 0x20)) | 0;
+    }
+    return hash;
+  }
+}
+
+/** Keys of an object that are searched in a row. */
+const FEW = 16;
+/** In place of a hash. */
+const ESCAPED = Number.MAX_SAFE_INTEGER;
+
+/** At the top level as a rule without escapes, and short. */
+function plainKey(bytes: Uint8Array, from: number, to: number): string {
+  const key = asBuffer(bytes).toString("latin1", from + 1, to - 1);
+  return key.includes("\\") ? decodeKey(bytes, from, to) : key;
+}
+
+function decodeKey(bytes: Uint8Array, from: number, to: number): string {
+  return JSON.parse(asBuffer(bytes).toString("utf8", from, to)) as string;
 }
 
 function isDigit(byte: number): boolean {

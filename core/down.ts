@@ -1,0 +1,125 @@
+/** From an answer to what is written to the client: message hooks on its messages, byte transforms on its bytes. */
+import { type AnyBody, BytesBody, collect, onePiece } from "./body/body.ts";
+import { SseFramer } from "./body/framer.ts";
+import { isReply, replyTo } from "./body/message.ts";
+import { Pipe } from "./body/pipe.ts";
+import { MessageReader } from "./body/reader.ts";
+import type { Scan } from "./body/scan.ts";
+import { writeEvent } from "./body/sse.ts";
+import { ProxyError, isProxyError } from "./errors.ts";
+import { HeaderList } from "./headers.ts";
+import type { MessageRow } from "./hooks.ts";
+import { callHook, showMessage } from "./messages.ts";
+import type { MountRuntime } from "./mount.ts";
+import type { Answer, Awaitable, ByteTransform, Exchange, Message } from "./types.ts";
+
+/** An answer ready to be written: bytes, or a pipe that waits for its outlet. */
+export interface Outgoing {
+  status: number;
+  headers: HeaderList;
+  body: Uint8Array | Pipe | null;
+}
+
+/** What the way down needs of its exchange. */
+export interface DownHost extends Exchange {
+  readonly mount: MountRuntime;
+  /** The message that was posted, if one was. */
+  readonly posted: Scan | undefined;
+  /** The message hooks of this exchange, if it has any. */
+  readonly row: MessageRow | undefined;
+  /** Sends a reply to a server's request. */
+  answerServer(reply: Message): void;
+  /** Notes why the exchange ends badly. */
+  fail(error: ProxyError): void;
+  /** A JSON-RPC error response to the posted message. */
+  errorText(error: ProxyError): string;
+}
+
+/** @throws ProxyError when a hook must read the answer and cannot */
+export function sendDown(exchange: DownHost, answer: Answer): Awaitable<Outgoing> {
+  const headers = answer.headers instanceof HeaderList ? answer.headers : HeaderList.from(answer.headers);
+  const isStream = headers.get("content-type")?.startsWith("text/event-stream") ?? false;
+  const reader = readerFor(exchange, answer, isStream);
+  if (reader && headers.has("content-encoding")) throw invalid(exchange, "a content coding that was not asked for");
+  if (reader && !isStream) return readJson(exchange, reader, answer).then((body) => send(exchange, { ...answer, headers, body }, false, undefined));
+  return send(exchange, { status: answer.status, headers, body: answer.body }, isStream, reader);
+}
+
+/** A reader, where a hook asks for messages that this answer can hold. */
+function readerFor(exchange: DownHost, answer: Answer, isStream: boolean): MessageReader | undefined {
+  const wants = exchange.row?.wants;
+  if (!wants || answer.body.kind === "empty") return;
+  // Only an event stream can carry a server's requests and notifications; JSON answers the request that was posted.
+  const wanted = isStream ? wants.request || wants.notification || wants.response : wants.response && exchange.posted?.kind === "request";
+  if (!wanted) return;
+  return new MessageReader(wants, (message) => {
+    const finish = (shown: Awaited<ReturnType<typeof showMessage>>) => {
+      if (!shown || !isReply(shown)) return shown;
+      exchange.answerServer(replyTo(message, shown));
+      return [];
+    };
+    const shown = showMessage(exchange.row!.down, exchange, message);
+    return shown instanceof Promise ? shown.then(finish) : finish(shown);
+  });
+}
+
+function send(exchange: DownHost, answer: { status: number; headers: HeaderList; body: Answer["body"] }, isStream: boolean, reader: MessageReader | undefined): Outgoing {
+  const { status, headers } = answer;
+  const body = answer.body as AnyBody;
+  const transforms = transformsFor(exchange, answer);
+  if (reader || transforms.length > 0) headers.delete("content-length");
+  if (body.kind === "empty") return { status, headers, body: null };
+  if (!isStream && transforms.length === 0) {
+    // A small answer is all here by now, and leaves in one write.
+    const bytes = body.kind === "bytes" ? body.bytes : body.source.whole?.();
+    if (bytes) {
+      headers.set("content-length", String(bytes.length));
+      return { status, headers, body: bytes };
+    }
+  }
+  const framer = reader && new SseFramer(reader, exchange.mount.maxMessageBytes);
+  const pipe = new Pipe({
+    source: body.kind === "bytes" ? onePiece(body.bytes) : body.source,
+    framer,
+    transforms,
+    lastWords: framer && ((error) => answerPending(exchange, framer, reader, error)),
+    onEnd(error) {
+      if (error && error.code !== "CLIENT_GONE") exchange.fail(error);
+    },
+  });
+  return { status, headers, body: pipe };
+}
+
+function transformsFor(exchange: DownHost, answer: Answer): ByteTransform[] {
+  const transforms: ByteTransform[] = [];
+  for (const hook of exchange.mount.hooks.body) {
+    const transform = callHook(hook, "body", exchange, () => hook.handler(exchange, answer)) as ByteTransform | undefined;
+    if (transform) transforms.push(transform);
+  }
+  return transforms;
+}
+
+async function readJson(exchange: DownHost, reader: MessageReader, answer: Answer): Promise<BytesBody> {
+  const bytes = await collect(answer, exchange.mount.maxMessageBytes);
+  if (bytes.length === 0) return new BytesBody(bytes);
+  try {
+    const messages = await reader.read(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes));
+    return new BytesBody(messages ? reader.write(messages) : bytes);
+  } catch (error) {
+    // An error page has no message to hide; a success that no hook can read is withheld.
+    if (answer.status >= 400 && isProxyError(error) && error.code === "UPSTREAM_INVALID") return new BytesBody(bytes);
+    throw error;
+  }
+}
+
+/** A framed stream never ends without an answer to the posted request: clients would wait for their own time limit. */
+function answerPending(exchange: DownHost, framer: SseFramer, reader: MessageReader, error: ProxyError | undefined): Uint8Array | undefined {
+  if (exchange.posted?.kind !== "request" || reader.responded || (!error && framer.resumable)) return;
+  const reason = error ?? new ProxyError("UPSTREAM_BROKE", { server: exchange.mount.server, detail: "the stream ended without a response" });
+  exchange.fail(reason);
+  return new TextEncoder().encode(writeEvent(exchange.errorText(reason)));
+}
+
+function invalid(exchange: DownHost, detail: string): ProxyError {
+  return new ProxyError("UPSTREAM_INVALID", { server: exchange.mount.server, detail });
+}
