@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { defineBuildConfig } from "unbuild";
 
-const plugins = readdirSync("plugins").filter((file) => file.endsWith(".ts"));
+const plugins = readdirSync("plugins").filter((file) => file.endsWith(".ts") && !file.startsWith("_"));
 
 export default defineBuildConfig({
   entries: ["core/index", "core/cli", "core/testing", ...plugins.map((file) => `plugins/${file.slice(0, -3)}`)].map(

@@ -12,13 +12,14 @@ import { MountRuntime, type Shared } from "./mount.ts";
 import { type PathClaim, PathTable } from "./paths.ts";
 import type { PenstockServer, ServeOptions } from "./serve.ts";
 import { Timers } from "./timers.ts";
-import type { App, Awaitable, PenstockConfig, Plugin } from "./types.ts";
+import { createHttpDriver } from "./upstream/http.ts";
+import type { App, Awaitable, Mount, PenstockConfig, Plugin } from "./types.ts";
 
 /** A running proxy. */
 export interface Penstock {
   /** Answers one request; mountable in any h3, Hono or fetch-handler app. */
   readonly fetch: (request: Request) => Awaitable<Response>;
-  readonly mounts: readonly MountRuntime[];
+  readonly mounts: readonly (Mount & { readonly plugins: readonly Plugin[] })[];
   /** The effective path table, most specific first. */
   readonly paths: readonly PathClaim[];
   /** Resolves when every plugin is set up; `fetch` and `serve` wait for it. Rejects when one fails. */
@@ -27,6 +28,8 @@ export interface Penstock {
   serve(options?: ServeOptions): Promise<PenstockServer>;
   /** Tells open streams to come to their end, and keeps telling new ones. */
   drain(): void;
+  /** Whether every mount has a plugin that asks callers who they are. */
+  readonly authenticates: boolean;
   /** Exchanges that have not ended. */
   readonly active: number;
   /** Closes plugins, timers and connections to servers. Open exchanges are cut. */
@@ -36,6 +39,8 @@ export interface Penstock {
 export interface PenstockOptions {
   /** @default a logger that drops everything */
   logger?: Logger;
+  /** Speaks to the servers in place of HTTP; the test kit's door. */
+  connect?: Shared["connect"];
 }
 
 /**
@@ -46,7 +51,7 @@ export interface PenstockOptions {
 export function createPenstock(input: PenstockConfig, options: PenstockOptions = {}): Penstock {
   const log = options.logger ?? SILENT;
   const config = applyConfigHooks(input);
-  const shared: Shared = { log, timers: new Timers(), clients: new ClientMemory() };
+  const shared: Shared = { log, timers: new Timers(), clients: new ClientMemory(), connect: options.connect ?? createHttpDriver };
   const mounts = Object.entries(config.servers).map(([name, server]) => new MountRuntime(name, server, config.plugins, shared));
   const rootPlugins = orderPlugins(config.plugins);
   const plugins = [...new Set([...rootPlugins, ...mounts.flatMap((mount) => mount.hooks.plugins)])];
@@ -128,6 +133,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
       draining = true;
       for (const exchange of running.values()) exchange.drain();
     },
+    authenticates: mounts.every((mount) => mount.hooks.authenticate.length > 0),
     get active() {
       return running.size;
     },

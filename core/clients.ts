@@ -1,5 +1,6 @@
 /** What clients declared about themselves: the era of a request, and the capabilities that a legacy session began with. */
-import { isObject } from "./body/message.ts";
+import { isRecord } from "./body/message.ts";
+import { asBuffer } from "./body/sse.ts";
 import type { ClientInfo, Era, Json, Message, RequestHead } from "./types.ts";
 
 /** First modern revision. Revisions are dates, so they compare as text. */
@@ -17,10 +18,10 @@ export class ClientMemory {
   /** Reads what this request says about its client; bodies are the truth, headers are mirrors. */
   read(head: RequestHead, message: Message | undefined, owner: string): ClientInfo {
     const meta = message?.params?._meta;
-    const claim = isObject(meta) ? meta[`${META}protocolVersion`] : undefined;
+    const claim = isRecord(meta) ? meta[`${META}protocolVersion`] : undefined;
     const header = head.headers.get("mcp-protocol-version");
-    const declared = isObject(meta) ? meta[`${META}clientCapabilities`] : undefined;
-    const info = isObject(meta) ? meta[`${META}clientInfo`] : undefined;
+    const declared = isRecord(meta) ? meta[`${META}clientCapabilities`] : undefined;
+    const info = isRecord(meta) ? meta[`${META}clientInfo`] : undefined;
     if (typeof claim === "string" || (head.method === "POST" && message?.method !== "initialize" && eraOf(header) === "modern")) {
       return client("modern", typeof claim === "string" ? claim : header!, declared, info);
     }
@@ -53,10 +54,17 @@ export class ClientMemory {
   }
 }
 
+/** Whether a posted body may have an envelope (MCP 2026-07-28, `params._meta`); found without parsing it. */
+export function mentionsClient(body: Uint8Array): boolean {
+  const bytes = asBuffer(body);
+  // An escape may hide the key from the search.
+  return bytes.includes(META, 0, "latin1") || bytes.includes("\\u00", 0, "latin1");
+}
+
 function eraOf(version: string | null): Era {
   return version !== null && version >= MODERN ? "modern" : "legacy";
 }
 
 function client(era: Era, version: string, capabilities: unknown, info: unknown): ClientInfo {
-  return { era, version, capabilities: isObject(capabilities) ? capabilities : undefined, info: isObject(info) ? (info as Json) : undefined };
+  return { era, version, capabilities: isRecord(capabilities) ? capabilities : undefined, info: isRecord(info) ? (info as Json) : undefined };
 }

@@ -13,12 +13,14 @@ export type ErrorCode =
   | "BAD_CONFIG"
   | "BAD_OPTION"
   | "PATH_TAKEN"
+  | "UNAUTHENTICATED"
   | "NOT_FOUND"
   | "METHOD_NOT_ALLOWED"
   | "UNSUPPORTED_MEDIA_TYPE"
   | "BODY_TOO_LARGE"
   | "BODY_TIMEOUT"
   | "PARSE_ERROR"
+  | "HEADER_MISMATCH"
   | "INVALID_REQUEST"
   | "CLIENT_GONE"
   | "RATE_LIMITED"
@@ -40,12 +42,14 @@ const table: Record<ErrorCode, ErrorRow> = {
   BAD_CONFIG: { status: 500, rpc: -32603, text: "The configuration is not valid." },
   BAD_OPTION: { status: 500, rpc: -32603, text: "An option of {plugin} is not valid." },
   PATH_TAKEN: { status: 500, rpc: -32603, text: "Two claims on one path." },
+  UNAUTHENTICATED: { status: 401, rpc: -31401, text: "Server '{server}' wants to know who is asking, and no credential was accepted." },
   NOT_FOUND: { status: 404, rpc: -31404, text: "Nothing is served here. Servers are reached at /{server}/mcp; `penstock routes` lists the paths." },
   METHOD_NOT_ALLOWED: { status: 405, rpc: -31405, text: "This HTTP method is not served here." },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, rpc: -31415, text: "The body of a POST must be application/json, without content coding." },
   BODY_TOO_LARGE: { status: 413, rpc: -31413, text: "The posted message is larger than this server's limit (maxRequestBytes)." },
   BODY_TIMEOUT: { status: 408, rpc: -31408, text: "The posted message did not arrive in time." },
   PARSE_ERROR: { status: 400, rpc: -32700, text: "The body is not one valid JSON text in UTF-8." },
+  HEADER_MISMATCH: { status: 400, rpc: -32020, text: "A header says something else than the body." },
   INVALID_REQUEST: { status: 400, rpc: -32600, text: "The body is not one JSON-RPC 2.0 message." },
   CLIENT_GONE: { status: 499, rpc: -32603, text: "The client left before there was an answer." },
   RATE_LIMITED: { status: 429, rpc: -31429, text: "Too many requests for server '{server}'." },

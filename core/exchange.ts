@@ -1,13 +1,14 @@
 /**
  * One exchange, start to end. The only file that knows the order of the house:
  *
- *   request hooks ▶ up: read, scan, message hooks ▶ forward onion ▶ driver ▶ server
+ *   authenticate ▶ request hooks ▶ up: read, scan, message hooks ▶ forward onion ▶ driver ▶ server
  *   byte transforms ◀ down: message hooks ◀ response hooks ◀ forward onion ◀ driver ◀
  */
 import { collect, discard, empty, fromResponse, jsonText } from "./body/body.ts";
 import { errorResponse, isReply, replyTo, writeMessage } from "./body/message.ts";
 import { Pipe } from "./body/pipe.ts";
 import { type Scan, ScanError, scan } from "./body/scan.ts";
+import { mentionsClient } from "./clients.ts";
 import { type DownHost, type Outgoing, sendDown } from "./down.ts";
 import { ANONYMOUS } from "./define.ts";
 import { ProxyError, isProxyError } from "./errors.ts";
@@ -34,8 +35,7 @@ export interface Incoming {
 
 export class ExchangeRun extends SlotMap implements DownHost {
   readonly mount: MountRuntime;
-  readonly principal: Principal = ANONYMOUS;
-  message: Message | undefined;
+  principal: Principal = ANONYMOUS;
   readonly #incoming: Incoming;
   readonly #startedAt = performance.now();
   #id: string | undefined;
@@ -47,6 +47,8 @@ export class ExchangeRun extends SlotMap implements DownHost {
   #onGone: (() => void)[] = [];
   #timers: (() => void)[] = [];
   #outgoing: Outgoing | undefined;
+  #body: Message | Uint8Array | null = null;
+  #message: Message | undefined;
   #bytesUp = 0;
   #error: ProxyError | undefined;
   #finished = false;
@@ -58,7 +60,7 @@ export class ExchangeRun extends SlotMap implements DownHost {
   }
 
   get id(): string {
-    return (this.#id ??= crypto.randomUUID());
+    return (this.#id ??= plainId(this.request.headers.get("x-request-id")) ?? crypto.randomUUID());
   }
   get request(): RequestHead {
     return this.#incoming.head;
@@ -66,13 +68,23 @@ export class ExchangeRun extends SlotMap implements DownHost {
   get log(): Logger {
     return this.mount.log;
   }
+  /** Parsed when somebody looks: of most messages nobody needs more than the method, which the scan found. */
+  get message(): Message | undefined {
+    if (this.#message === undefined && this.#body instanceof Uint8Array) this.#message = JSON.parse(new TextDecoder().decode(this.#body)) as Message;
+    return this.#message;
+  }
   get client(): ClientInfo {
-    return (this.#client ??= this.mount.clients.read(this.request, this.message, this.#owner));
+    return (this.#client ??= this.mount.clients.read(this.request, this.#saysWho() ? this.message : undefined, this.#owner));
   }
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
     if (this.#gone) this.#controller.abort();
     return this.#controller.signal;
+  }
+  /** Whether the posted message tells about its client: it opens a session, or has an envelope. */
+  #saysWho(): boolean {
+    if (this.posted?.method === "initialize" || !(this.#body instanceof Uint8Array)) return true;
+    return mentionsClient(this.#body);
   }
   get #owner(): string {
     return `${this.principal.id}\0${this.mount.server}`;
@@ -87,7 +99,7 @@ export class ExchangeRun extends SlotMap implements DownHost {
     try {
       if (verdict) throw verdict;
       const { hooks } = this.mount;
-      let answer = (hooks.request.length > 0 && (await this.#requestHooks())) || (await this.#up()) || (await this.#forward(this.#upstreamRequest(), 0));
+      let answer = (hooks.authenticate.length > 0 && (await this.#authenticate())) || (hooks.request.length > 0 && (await this.#requestHooks())) || (await this.#up()) || (await this.#forward(this.#upstreamRequest(), 0));
       this.#remember(answer);
       if (hooks.response.length > 0) answer = await this.#responseHooks(answer);
       const outgoing = sendDown(this, answer);
@@ -137,6 +149,16 @@ export class ExchangeRun extends SlotMap implements DownHost {
     if (this.#outgoing?.body instanceof Pipe) this.#outgoing.body.drain();
   }
 
+  /** The first plugin that knows the caller decides. Where one asks and none knows, nobody passes. */
+  async #authenticate(): Promise<Answer | undefined> {
+    for (const hook of this.mount.hooks.authenticate) {
+      const found = await callHook(hook, "authenticate", this, () => hook.handler(this.request, this.mount));
+      if (found && "id" in found) return void (this.principal = found);
+      if (found) return toAnswer(found);
+    }
+    throw new ProxyError("UNAUTHENTICATED", { server: this.mount.server });
+  }
+
   async #requestHooks(): Promise<Answer | undefined> {
     for (const hook of this.mount.hooks.request) {
       let early = callHook(hook, "request", this, () => hook.handler(this));
@@ -160,11 +182,8 @@ export class ExchangeRun extends SlotMap implements DownHost {
     } catch (cause) {
       throw cause instanceof ScanError ? new ProxyError(cause.code, { hint: cause.message, cause }) : cause;
     }
-    if (hooks.readsMessages) {
-      this.message = JSON.parse(new TextDecoder().decode(bytes)) as Message;
-      // A request hook may have looked when only the headers were known; the body is the truth.
-      this.#client = undefined;
-    }
+    // A request hook may have looked when only the headers were known; the body is the truth.
+    this.#client = undefined;
     if (!hooks.hasMessageHooks) return;
     // A posted response has no method: it answers a server's request that went down another stream.
     this.row = hooks.messages(this.client.era, this.posted.method);
@@ -174,9 +193,8 @@ export class ExchangeRun extends SlotMap implements DownHost {
     if (isReply(shown)) return jsonText(writeMessage(replyTo(this.message!, shown), this.posted.idText));
     if (shown.length === 0) return empty(202);
     if (shown.length > 1) throw new ProxyError("PLUGIN_FAILED", { plugin: "?", hook: "message", detail: "one posted message became several" });
-    this.message = this.#body = shown[0]!;
+    this.#message = this.#body = shown[0]!;
   }
-  #body: Message | Uint8Array | null = null;
 
   /** A plain object, so that a hook may spread it. Without hooks nobody looks at the signal: the driver is told in a cheaper way. */
   #upstreamRequest(): UpstreamRequest {
@@ -202,7 +220,7 @@ export class ExchangeRun extends SlotMap implements DownHost {
   }
 
   #remember(answer: Answer): void {
-    const session = this.message?.method === "initialize" ? answer.headers.get("mcp-session-id") : undefined;
+    const session = this.posted?.method === "initialize" ? answer.headers.get("mcp-session-id") : undefined;
     if (session) this.mount.clients.remember(this.#owner, session, this.client);
     if (this.#incoming.method !== "DELETE") return;
     const ended = this.request.headers.get("mcp-session-id");
@@ -288,6 +306,11 @@ function toAnswer(early: Exclude<Early, void>): Answer {
 function listen(signal: AbortSignal, leave: () => void): void {
   if (signal.aborted) leave();
   else signal.addEventListener("abort", leave, { once: true });
+}
+
+/** A client's id for its request, where it is fit for a header and a log line. */
+function plainId(id: string | null): string | undefined {
+  return id !== null && /^[\w.:-]{1,128}$/.test(id) ? id : undefined;
 }
 
 function sizeOf(body: Outgoing["body"] | undefined): number {

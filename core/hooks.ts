@@ -27,6 +27,7 @@ type Handler<Name extends keyof Plugin> = NonNullable<Plugin[Name]>;
 /** Everything that an exchange of one mount may call, in call order. */
 export interface HookTable {
   plugins: readonly Plugin[];
+  authenticate: readonly Hook<Handler<"authenticate">>[];
   request: readonly Hook<Handler<"request">>[];
   forward: readonly Hook<Handler<"forward">>[];
   response: readonly Hook<Handler<"response">>[];
@@ -34,8 +35,6 @@ export interface HookTable {
   error: readonly Hook<Handler<"error">>[];
   done: readonly Hook<Handler<"done">>[];
   hasMessageHooks: boolean;
-  /** Whether posted messages must be parsed. */
-  readsMessages: boolean;
   /** @param method of the posted message; `undefined` where there is none, or where it is unknown what is answered */
   messages(era: Era, method: string | undefined): MessageRow;
 }
@@ -43,7 +42,7 @@ export interface HookTable {
 const ERAS: readonly Era[] = ["legacy", "modern"];
 
 /** The hooks that run on the way in; the others run on the way out, last plugin first. */
-export const HOOK_NAMES = ["guard", "request", "message", "forward", "response", "body", "error", "done"] as const;
+export const HOOK_NAMES = ["guard", "authenticate", "request", "message", "forward", "response", "body", "error", "done"] as const;
 
 /** Flattens nested lists, drops falsy entries, and puts `pre` first and `post` last; otherwise the order stays. */
 export function orderPlugins(...options: (PluginOption | undefined)[]): Plugin[] {
@@ -55,12 +54,13 @@ export function orderPlugins(...options: (PluginOption | undefined)[]): Plugin[]
 
 /** @param plugins in order */
 export function compileHooks(plugins: readonly Plugin[]): HookTable {
-  const inbound = <Name extends "request" | "forward" | "response" | "body" | "error" | "done">(name: Name) =>
+  const inbound = <Name extends "authenticate" | "request" | "forward" | "response" | "body" | "error" | "done">(name: Name) =>
     plugins.flatMap((plugin) => (plugin[name] ? [{ plugin, handler: (plugin[name] as Function).bind(plugin) as Handler<Name> }] : []));
   const outbound: typeof inbound = (name) => inbound(name).reverse();
   const messageHooks = plugins.flatMap((plugin) => [plugin.message ?? []].flat().map((hook) => ({ plugin, hook })));
   return Object.freeze({
     plugins,
+    authenticate: inbound("authenticate"),
     request: inbound("request"),
     forward: inbound("forward"),
     response: outbound("response"),
@@ -68,7 +68,6 @@ export function compileHooks(plugins: readonly Plugin[]): HookTable {
     error: outbound("error"),
     done: inbound("done"),
     hasMessageHooks: messageHooks.length > 0,
-    readsMessages: messageHooks.some(({ hook }) => hook.filter.direction === "up" || hook.filter.kind === "response"),
     messages: compileMessages(messageHooks),
   });
 }

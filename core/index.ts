@@ -2,6 +2,7 @@
 export { createPenstock } from "./app.ts";
 export type { Penstock, PenstockOptions } from "./app.ts";
 export { collect, discard, empty, fromResponse, json, readJson, sse } from "./body/body.ts";
+export { isRecord } from "./body/message.ts";
 export { ANONYMOUS, defineConfig, defineState } from "./define.ts";
 export { ERRORS, ProxyError, isProxyError } from "./errors.ts";
 export type { ErrorCode, ErrorDetails } from "./errors.ts";
@@ -9,6 +10,7 @@ export { createLogger } from "./log.ts";
 export type { LogLevel, LogText, Logger } from "./log.ts";
 export type { PathClaim } from "./paths.ts";
 export type { PenstockServer, ServeOptions } from "./serve.ts";
+export type { Driver, OnAbort } from "./upstream/http.ts";
 export type {
   Answer,
   App,

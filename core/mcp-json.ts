@@ -1,6 +1,6 @@
 /** `mcpServers` files, as Claude, Cursor and VS Code keep them, read as a configuration. */
 import { readFileSync } from "node:fs";
-import { isObject } from "./body/message.ts";
+import { isRecord } from "./body/message.ts";
 import { checkConfig } from "./config.ts";
 import { ProxyError } from "./errors.ts";
 import type { Logger } from "./log.ts";
@@ -17,12 +17,12 @@ const KNOWN = new Set(["url", "headers", "type", "disabled"]);
  */
 export function readMcpJson(file: string, log: Logger): PenstockConfig {
   const json = parse(file);
-  const entries = isObject(json.mcpServers) ? json.mcpServers : isObject(json.servers) ? json.servers : undefined;
+  const entries = isRecord(json.mcpServers) ? json.mcpServers : isRecord(json.servers) ? json.servers : undefined;
   if (!entries) throw bad(`${file}: it has neither "mcpServers" nor "servers".`);
   if (json.inputs !== undefined) log.info(`${file}: inputs are ignored; use environment variables.`);
   const servers: Json = {};
   for (const [name, entry] of Object.entries(entries)) {
-    const server = isObject(entry) ? readServer(file, name, entry, log) : undefined;
+    const server = isRecord(entry) ? readServer(file, name, entry, log) : undefined;
     if (server) servers[name] = server;
   }
   if (Object.keys(servers).length === 0) throw bad(`${file}: no server in it can be used.`);
@@ -50,7 +50,7 @@ function parse(file: string): Json {
   }
   try {
     const json: unknown = JSON.parse(text);
-    if (isObject(json)) return json;
+    if (isRecord(json)) return json;
   } catch (cause) {
     throw bad(`${file} is not JSON: ${(cause as Error).message}`);
   }

@@ -5,8 +5,8 @@ import { type HookTable, compileHooks, orderPlugins } from "./hooks.ts";
 import type { Logger } from "./log.ts";
 import { SlotMap } from "./slots.ts";
 import type { Timers } from "./timers.ts";
-import type { Mount, PenstockConfig, ServerConfig } from "./types.ts";
-import { type Driver, createHttpDriver } from "./upstream/http.ts";
+import type { Mount, PenstockConfig, Plugin, ServerConfig } from "./types.ts";
+import type { Driver } from "./upstream/http.ts";
 
 /** MCP SDK servers refuse more; a larger message is a mistake as a rule. */
 const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
@@ -17,6 +17,8 @@ export interface Shared {
   log: Logger;
   timers: Timers;
   clients: ClientMemory;
+  /** Speaks to a server. */
+  connect: (name: string, config: ServerConfig) => Driver;
 }
 
 export class MountRuntime extends SlotMap implements Mount {
@@ -37,12 +39,17 @@ export class MountRuntime extends SlotMap implements Mount {
     this.paths = [config.path ?? []].flat().map((path) => checkPath(name, path));
     this.upstream = checkUrl(name, config.url);
     this.hooks = compileHooks(orderPlugins(root, config.plugins));
-    this.driver = createHttpDriver(name, config);
+    this.driver = shared.connect(name, config);
     this.maxRequestBytes = config.maxRequestBytes ?? MAX_REQUEST_BYTES;
     this.maxMessageBytes = config.maxMessageBytes ?? MAX_MESSAGE_BYTES;
     this.log = shared.log;
     this.timers = shared.timers;
     this.clients = shared.clients;
+  }
+
+  /** In order. */
+  get plugins(): readonly Plugin[] {
+    return this.hooks.plugins;
   }
 
   get path(): string {

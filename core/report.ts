@@ -34,7 +34,7 @@ export function listPaths(penstock: Penstock, origin = ""): string {
 export function listPlugins(penstock: Penstock): string {
   return penstock.mounts
     .map((mount) => {
-      const rows = mount.hooks.plugins.map((plugin, i) => [`${i + 1}.`, plugin.name, hooksOf(plugin)]);
+      const rows = mount.plugins.map((plugin, i) => [`${i + 1}.`, plugin.name, hooksOf(plugin)]);
       return `Plugins of '${mount.server}' (requests pass top to bottom, answers bottom to top):\n${rows.length > 0 ? columns(rows) : "  none"}`;
     })
     .join("\n\n");

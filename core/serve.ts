@@ -32,7 +32,7 @@ const NODE_LIMITS = { headersTimeout: 15_000, requestTimeout: 0, keepAliveTimeou
 
 export async function listen(penstock: Penstock, options: ServeOptions): Promise<PenstockServer> {
   const { port = 3333, host = "127.0.0.1", drainTimeout = 20_000, allowUnauthenticated = false } = options;
-  if (!isLoopback(host) && !allowUnauthenticated) {
+  if (!isLoopback(host) && !penstock.authenticates && !allowUnauthenticated) {
     throw new ProxyError("BAD_CONFIG", {
       hint: `host: ${JSON.stringify(host)} can be reached from other machines, and no plugin asks callers who they are. Listen on 127.0.0.1, or set allowUnauthenticated: true.`,
     });

@@ -1,1 +1,7 @@
-export { createPenstock } from "./app.ts";
+/** `mcp-penstock/testing`: tests of a plugin in a few lines, without a socket or with real ones. */
+export { pluginContract } from "./testing/contract.ts";
+export type { ContractCheck, ContractOptions } from "./testing/contract.ts";
+export { fakeServer } from "./testing/fake-server.ts";
+export type { FakeServer, Recorded, Responder } from "./testing/fake-server.ts";
+export { testPlugin } from "./testing/kit.ts";
+export type { PluginTest, PluginTestOptions, Posted, PostOptions } from "./testing/kit.ts";

@@ -125,7 +125,7 @@ export interface Exchange extends Slots {
   readonly request: RequestHead;
   readonly principal: Principal;
   readonly client: ClientInfo;
-  /** The posted message as the hooks left it; `undefined` for GET and DELETE, and while no hook of the mount reads messages. */
+  /** The posted message as the message hooks left it; `undefined` for GET and DELETE, and before it was read (`request` hooks). To change it, return another from a message hook. */
   readonly message: Message | undefined;
   readonly log: Logger;
   /** Aborts when the client is gone. What that means for the server is the `forward` hooks' decision. */
@@ -233,6 +233,8 @@ export interface Plugin {
   setup?(app: App): Awaitable<void>;
   /** Every HTTP request, before routing. Plugins of the root list only. First answer wins. */
   guard?(request: RequestHead): Early;
+  /** Who is asking? Every request to a mount, before all other hooks. The first principal or answer counts; where a plugin asks and none knows, the request is refused. */
+  authenticate?(request: RequestHead, mount: Mount): Awaitable<Principal | Answer | Response | void>;
   /** Before the body is looked at. First answer wins. */
   request?(exchange: Exchange): Awaitable<Early>;
   message?: MessageHook | readonly MessageHook[];

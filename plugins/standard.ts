@@ -1,8 +1,10 @@
 import type { Plugin } from "../core/index.ts";
 import { mounts } from "./mounts.ts";
+import { requestLog } from "./request-log.ts";
 import { sseRelay } from "./sse-relay.ts";
+import { unsupported } from "./unsupported.ts";
 
 /** The default preset, in order. The CLI uses it where the configuration names no plugins. */
 export function standard(): Plugin[] {
-  return [mounts(), sseRelay()];
+  return [mounts(), requestLog(), unsupported(), sseRelay()];
 }

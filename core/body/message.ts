@@ -36,6 +36,6 @@ export function isReply(value: object): value is Reply {
 }
 
 /** Whether a parsed JSON value can be a message at all. */
-export function isObject(value: unknown): value is Json {
+export function isRecord(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

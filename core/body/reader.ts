@@ -1,7 +1,7 @@
 /** Reads one JSON-RPC text on its way down, shows it to the message hooks, and says what goes on instead. */
 import { ProxyError } from "../errors.ts";
 import type { Awaitable, Kind, Message } from "../types.ts";
-import { isObject, kindOf, writeMessage } from "./message.ts";
+import { isRecord, kindOf, writeMessage } from "./message.ts";
 import { scan } from "./scan.ts";
 
 /** Shows one message to the hooks. Returns nothing when it may pass as it is. */
@@ -40,7 +40,7 @@ export class MessageReader {
   }
 
   #one(json: unknown, text: string): Awaitable<readonly Message[] | undefined> {
-    if (!isObject(json)) return undefined;
+    if (!isRecord(json)) return undefined;
     const message = json as unknown as Message;
     const kind = kindOf(message);
     if (kind === undefined) {

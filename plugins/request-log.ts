@@ -1,0 +1,59 @@
+import { type Exchange, type Outcome, type Plugin, isRecord } from "../core/index.ts";
+
+/** Options of {@link requestLog}. */
+export interface RequestLogOptions {
+  /** Header that carries the id of the exchange to the client; `false` for none. @default "x-request-id" */
+  header?: string | false;
+}
+
+/**
+ * One line per exchange: HTTP and JSON-RPC method, tool, server, principal, status, duration, bytes, id. Good ends at `info`,
+ * bad ones at `warn`; nothing is formatted where the level is off. No arguments, no results.
+ *
+ * The id is the client's `X-Request-Id` where it sent a plain one; the server gets it as the client sent it.
+ */
+export function requestLog(options: RequestLogOptions = {}): Plugin {
+  const { header = "x-request-id" } = options;
+  return {
+    name: "request-log",
+    order: "pre",
+    ...(header !== false && {
+      response(exchange, answer) {
+        answer.headers.set(header, exchange.id);
+      },
+    }),
+    done(exchange, outcome) {
+      const write = outcome.end === "complete" || outcome.end === "client-gone" ? exchange.log.info : exchange.log.warn;
+      write(() => line(exchange, outcome));
+    },
+  };
+}
+
+function line(exchange: Exchange, outcome: Outcome): string {
+  const { message, mount, principal, request } = exchange;
+  const { end, status, bytesUp, bytesDown, ms, error } = outcome;
+  return [
+    request.method,
+    mount.server,
+    message?.method ?? (message ? "response" : "-"),
+    subjectOf(message?.params),
+    principal.id,
+    status,
+    `${Math.round(ms)}ms`,
+    `${bytesUp}B up`,
+    `${bytesDown}B down`,
+    ...(end === "complete" ? [] : [end]),
+    ...(error ? [error.code] : []),
+    `id=${exchange.id}`,
+  ]
+    .filter((part) => part !== undefined)
+    .join(" ");
+}
+
+/** The tool, prompt or resource that is named. */
+function subjectOf(params: unknown): string | undefined {
+  if (!isRecord(params)) return undefined;
+  const name = params.name ?? params.uri;
+  // A URI may carry a token in its query.
+  return typeof name === "string" ? name.split("?")[0] : undefined;
+}

@@ -1,0 +1,69 @@
+import { type Exchange, type Json, type Message, type Plugin, ProxyError, type Reply, isRecord } from "../core/index.ts";
+import { type Pattern, compilePatterns } from "./_patterns.ts";
+
+/** Options of {@link toolFilter}. A pattern is a name, a name with `*`, or a regular expression. */
+export interface ToolFilterOptions {
+  /** Only these tools exist. An empty list means none. @default all */
+  allow?: readonly Pattern[];
+  /** These do not exist, whatever `allow` says. @default none */
+  deny?: readonly Pattern[];
+}
+
+/** Unknown tool (MCP 2025-11-25, Tools, Error Handling). */
+const INVALID_PARAMS = -32602;
+/** MCP 2026-07-28: a header value that needs it is `=?base64?…?=`. */
+const SENTINEL = /^=\?base64\?([A-Za-z\d+/]*={0,2})\?=$/;
+
+/**
+ * Hides tools: a denied one is in no list, and calling it answers what an unknown tool would. The decision reads the message
+ * that is forwarded, never a copy.
+ *
+ * @throws ProxyError `BAD_OPTION` when neither list is given
+ */
+export function toolFilter(options: ToolFilterOptions): Plugin {
+  const { allow, deny = [] } = options;
+  if (allow === undefined && options.deny === undefined) throw new ProxyError("BAD_OPTION", { plugin: "plugin 'tool-filter'", hint: "Give `allow`, `deny` or both." });
+  const allowed = allow && compilePatterns(allow, "tool-filter");
+  const denied = compilePatterns(deny, "tool-filter");
+  const exists = (name: unknown) => typeof name === "string" && (allowed?.(name) ?? true) && !denied(name);
+  return {
+    name: "tool-filter",
+    message: [
+      {
+        filter: { direction: "up", kind: "request", method: "tools/call" },
+        handler: (exchange, message) => refuseDenied(exchange, message, exists),
+      },
+      {
+        filter: { direction: "down", kind: "response", method: "tools/list" },
+        handler: (exchange, message) => withoutDenied(exchange, message, exists),
+      },
+    ],
+  };
+}
+
+function refuseDenied(exchange: Exchange, message: Message, exists: (name: unknown) => boolean): Reply | undefined {
+  const name = isRecord(message.params) ? message.params.name : undefined;
+  // A server may route by the mirror of the name (MCP 2026-07-28, Standard Headers): it must not say something else.
+  const mirror = exchange.request.headers.get("mcp-name");
+  if (mirror !== null && decodeMirror(mirror) !== name) throw new ProxyError("HEADER_MISMATCH", { server: exchange.mount.server, hint: "Mcp-Name is not the tool that the body names." });
+  if (exists(name)) return;
+  exchange.log.info(() => `${exchange.mount.server}: a call of tool ${JSON.stringify(name)} was refused`);
+  return { reply: { error: { code: INVALID_PARAMS, message: `Unknown tool: ${String(name)}` } } };
+}
+
+function withoutDenied(exchange: Exchange, message: Message, exists: (name: unknown) => boolean): Message | undefined {
+  const result: Json | undefined = message.result;
+  if (!isRecord(result)) return;
+  if (!Array.isArray(result.tools)) {
+    // On a resumed stream it is not known what is answered; where it is, a list that cannot be read is no list.
+    return exchange.message?.method === "tools/list" ? { ...message, result: { ...result, tools: [] } } : undefined;
+  }
+  const tools = result.tools.filter((tool) => isRecord(tool) && exists(tool.name));
+  if (tools.length === result.tools.length) return;
+  return { ...message, result: { ...result, tools } };
+}
+
+function decodeMirror(value: string): string {
+  const encoded = SENTINEL.exec(value.trim())?.[1];
+  return encoded === undefined ? value.trim() : new TextDecoder().decode(Uint8Array.from(atob(encoded), (char) => char.charCodeAt(0)));
+}

@@ -1,0 +1,50 @@
+/** Every plugin of the package against the contract that the test kit exports. */
+import { readdirSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import type { PluginOption } from "mcp-penstock";
+import { mounts } from "mcp-penstock/plugins/mounts";
+import { rateLimit } from "mcp-penstock/plugins/rate-limit";
+import { requestLog } from "mcp-penstock/plugins/request-log";
+import { sseRelay } from "mcp-penstock/plugins/sse-relay";
+import { standard } from "mcp-penstock/plugins/standard";
+import { toolFilter } from "mcp-penstock/plugins/tool-filter";
+import { unsupported } from "mcp-penstock/plugins/unsupported";
+import { pluginContract } from "mcp-penstock/testing";
+
+const makers: Record<string, () => PluginOption> = {
+  mounts,
+  // Four requests, then nothing: what one principal uses up must not be missing elsewhere.
+  "rate-limit": () => rateLimit({ perMinute: 1, burst: 4, tools: { echo: { perMinute: 1, burst: 1 } } }),
+  "request-log": requestLog,
+  "sse-relay": sseRelay,
+  standard,
+  "tool-filter": () => toolFilter({ deny: ["delete_*"] }),
+  unsupported,
+};
+
+for (const [name, make] of Object.entries(makers)) {
+  describe(name, () => {
+    for (const check of pluginContract(make)) it(check.name, check.run);
+  });
+}
+
+it("leaves no plugin of the package out", () => {
+  const files = readdirSync("plugins").filter((file) => /^[^_].*\.ts$/.test(file));
+  expect(Object.keys(makers).sort()).toEqual(files.map((file) => file.slice(0, -3)).sort());
+});
+
+it("catches a plugin that remembers across principals", async () => {
+  // The mistake that the contract is there for: a counter in the factory's closure.
+  const counting = () => {
+    let calls = 0;
+    return {
+      name: "counting",
+      response(_exchange: unknown, answer: { headers: Headers }) {
+        answer.headers.set("x-calls", String(++calls));
+      },
+    };
+  };
+  const failed: string[] = [];
+  for (const check of pluginContract(counting)) await check.run().catch(() => failed.push(check.name));
+  expect(failed).toEqual(["mixes up neither mounts nor principals", "does the same over sockets"]);
+});
