@@ -57,7 +57,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   const plugins = [...new Set([...rootPlugins, ...mounts.flatMap((mount) => mount.hooks.plugins)])];
   const guards = rootPlugins.filter((plugin) => plugin.guard);
   const running: Running = new Bag();
-  const app = new H3({ silent: true, onError: (error) => errorToResponse(error, log) });
+  const app = new H3({ silent: true, onError: (error, event) => errorToResponse(error, log, event.req) });
   const table = new PathTable();
   for (const mount of mounts) {
     for (const path of mount.paths) {
@@ -83,7 +83,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
         table.claim({ path: route.path, methods: route.method, owner: `plugin '${plugin.name}'` });
         app.on(route.method, route.path, async (event) => {
           const head = Object.assign(headOf(event.req), { text: () => event.req.text() });
-          return toResponse(await route.handler(head));
+          return toResponse(await route.handler(head), event.req);
         });
       },
       every(ms, run) {
@@ -104,10 +104,10 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
     for (const plugin of guards) {
       try {
         const early = plugin.guard!(headOf(request));
-        if (early) return toResponse(early);
+        if (early) return toResponse(early, request);
       } catch (cause) {
         if (plugin.onFailure === "skip" && !isProxyError(cause)) continue;
-        return errorToResponse(isProxyError(cause) ? cause : new ProxyError("PLUGIN_FAILED", { plugin: plugin.name, hook: "guard", cause }), log);
+        return errorToResponse(isProxyError(cause) ? cause : new ProxyError("PLUGIN_FAILED", { plugin: plugin.name, hook: "guard", cause }), log, request);
       }
     }
     return app.fetch(request);
@@ -165,11 +165,11 @@ function applyConfigHooks(input: PenstockConfig): PenstockConfig {
 }
 
 /** Everything that no exchange answers: unknown paths, malformed URLs, failures of routes. */
-function errorToResponse(error: unknown, log: Logger): Response {
+function errorToResponse(error: unknown, log: Logger, request: Request): Response {
   const known = isProxyError(error) ? error : fromHttpError(error);
   if (known.code === "INTERNAL" || known.code === "PLUGIN_FAILED") log.error(() => known.toLog());
   const body = errorResponse(null, { code: known.rpcCode, message: known.message, data: { code: known.code } });
-  return toResponse(jsonText(JSON.stringify(body), known.status, known.details.headers));
+  return toResponse(jsonText(JSON.stringify(body), known.status, known.details.headers), request);
 }
 
 function fromHttpError(error: unknown): ProxyError {

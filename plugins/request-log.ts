@@ -23,7 +23,7 @@ export function requestLog(options: RequestLogOptions = {}): Plugin {
       },
     }),
     done(exchange, outcome) {
-      const write = outcome.end === "complete" || outcome.end === "client-gone" ? exchange.log.info : exchange.log.warn;
+      const write = ["complete", "client-gone", "refused"].includes(outcome.end) ? exchange.log.info : exchange.log.warn;
       write(() => line(exchange, outcome));
     },
   };

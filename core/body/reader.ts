@@ -10,7 +10,8 @@ export type ShowMessage = (message: Message, kind: Kind) => Awaitable<readonly M
 export class MessageReader {
   readonly wants: Readonly<Record<Kind, boolean>>;
   readonly #show: ShowMessage;
-  readonly #idTexts = new WeakMap<Message, string>();
+  /** Of the text being read: what `JSON.parse` made of each id, and how it stood there. */
+  readonly #idTexts = new Map<unknown, string>();
   /** A response went by: the client has what it waited for. */
   responded = false;
 
@@ -19,9 +20,9 @@ export class MessageReader {
     this.#show = show;
   }
 
-  /** The id as it stood in the text that this message was read from. */
+  /** The id as it stood in the text that was read last, also for a message that a hook made from the one read. */
   idText(message: Message): string | undefined {
-    return this.#idTexts.get(message);
+    return this.#idTexts.get(message.id);
   }
 
   /**
@@ -31,6 +32,7 @@ export class MessageReader {
    */
   read(text: string): Awaitable<readonly Message[] | undefined> {
     const json = parse(text);
+    this.#idTexts.clear();
     if (!Array.isArray(json)) return this.#one(json, text);
     // The batch is shown message by message; texts of ids beyond 2^53 are lost with it.
     const results = json.map((element) => this.#one(element, JSON.stringify(element)));
@@ -59,7 +61,7 @@ export class MessageReader {
   #remember(message: Message, text: string): boolean {
     try {
       const { idText } = scan(Buffer.from(text));
-      if (idText !== undefined) this.#idTexts.set(message, idText);
+      if (idText !== undefined) this.#idTexts.set(message.id, idText);
       return true;
     } catch {
       return false;

@@ -6,6 +6,7 @@ import type { AnyBody } from "../body/body.ts";
 import { Pipe } from "../body/pipe.ts";
 import { joinChunks } from "../body/sse.ts";
 import { ProxyError } from "../errors.ts";
+import { HeaderList } from "../headers.ts";
 import type { Outgoing } from "../down.ts";
 import { ExchangeRun, type Incoming } from "../exchange.ts";
 import type { MountRuntime } from "../mount.ts";
@@ -99,19 +100,23 @@ function nodeResponse({ status, headers, body }: Outgoing): Response {
 }
 
 /** An answer that belongs to no exchange. */
-export function toResponse(early: Answer | Response): Response {
+export function toResponse(early: Answer | Response, request: ServerRequest): Response {
   if (early instanceof Response) return early;
+  const { status } = early;
+  const headers = HeaderList.from(early.headers);
   const body = early.body as AnyBody;
-  const init = { status: early.status, headers: [...early.headers] as [string, string][] };
-  if (body.kind !== "stream") return new FastResponse(body.kind === "bytes" ? (body.bytes as Uint8Array<ArrayBuffer>) : null, init);
-  return new Response(toWebStream(new Pipe({ source: body.source, transforms: [], onEnd() {} }), () => {}), init);
+  const res = request.runtime?.node?.res as NodeResponse | undefined;
+  if (body.kind !== "stream") return webResponse({ status, headers, body: body.kind === "bytes" ? body.bytes : null }, () => {});
+  const pipe = new Pipe({ source: body.source, transforms: [], onEnd() {} });
+  res?.on("close", () => pipe.abort());
+  return res ? nodeResponse({ status, headers, body: pipe }) : webResponse({ status, headers, body: pipe }, () => {});
 }
 
 function webResponse({ status, headers, body }: Outgoing, closed: (whole: boolean) => void): Response {
   const init = { status, headers: headers.toPairs() };
   if (body === null || body instanceof Uint8Array) {
     closed(true);
-    return new Response(body as Uint8Array<ArrayBuffer> | null, init);
+    return new FastResponse(body as Uint8Array<ArrayBuffer> | null, init);
   }
   return new Response(toWebStream(body, closed), init);
 }

@@ -73,7 +73,7 @@ export function fakeServer(respond: Responder = () => {}): FakeServer {
         gracefulShutdown: false,
         async fetch(request) {
           const text = request.method === "POST" ? await request.text() : "";
-          return toResponse(await answer({ server: "fake", method: request.method, headers: new Headers(request.headers), message: parse(text), text, signal: request.signal }));
+          return toResponse(await answer({ server: "fake", method: request.method, headers: new Headers(request.headers), message: parse(text), text, signal: request.signal }), request);
         },
       });
       await server.ready();
