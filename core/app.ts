@@ -1,5 +1,6 @@
 /** Configuration in, h3 app out: the path table, what is refused outside of it, and the life of the plugins. */
-import { H3, HTTPError } from "h3";
+import { H3 } from "h3";
+import type { HTTPError } from "h3";
 import { Bag } from "./bag.ts";
 import { jsonText } from "./body/body.ts";
 import { errorResponse } from "./body/message.ts";
