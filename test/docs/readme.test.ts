@@ -1,0 +1,98 @@
+/** The README is code: every block of it is run here, and its tables are compared with what they describe. */
+import { execFile } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify, stripVTControlCharacters } from "node:util";
+import { expect, it } from "vitest";
+import { ERRORS } from "mcp-penstock";
+import { runCli, startCli } from "../_harness/proxy.ts";
+import { testScope } from "../_harness/scope.ts";
+
+const readme = readFileSync("README.md", "utf8");
+const run = promisify(execFile);
+const use = testScope();
+
+interface Block {
+  language: string;
+  label: string;
+  code: string;
+}
+
+const blocks: Block[] = [...readme.matchAll(/^```(\w+) ?(.*)\n([^]*?)^```$/gm)].map(([, language, label, code]) => ({ language: language!, label: label!, code: code! }));
+const labelled = (label: string) => blocks.find((block) => block.label === label)!.code;
+
+/** A folder inside the checkout, so that the package's name leads to its build; gone after the test. */
+async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  mkdirSync(".tmp", { recursive: true });
+  const folder = mkdtempSync(join(process.cwd(), ".tmp", "readme-"));
+  try {
+    return await work(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+it("has no block that these tests do not know", () => {
+  const known = ["npm ci && npm start\n", ...blocks.filter(({ code }) => code.startsWith("curl ")).map(({ code }) => code)];
+  const labels = ["run=check", "penstock.config.ts", "playground/plugins/polite.ts", "polite.test.ts"];
+  const unknown = blocks.filter(({ language, label, code }) => language !== "text" && !labels.includes(label) && !known.includes(code));
+  expect(unknown).toEqual([]);
+});
+
+it("starts with the commands that the package and CI run", () => {
+  const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
+  expect(scripts.start).toContain("dist/core/cli.mjs --config playground/penstock.config.ts");
+  expect(scripts.test).toContain("vitest run");
+  const ci = readFileSync(".ci/run", "utf8");
+  expect(ci).toMatch(/^npm ci$/m);
+  expect(ci).toMatch(/^npm test$/m);
+});
+
+it("shows what the start prints, and its curl commands do what it says", async () => {
+  const cli = await use(startCli(["--config", "playground/penstock.config.ts", "--port", "0"]));
+  const here = (text: string) => text.replaceAll("http://127.0.0.1:3333", cli.url);
+  const banner = blocks.find(({ language }) => language === "text")!.code;
+  for (const line of banner.split("\n").filter(Boolean)) expect(cli.stdout()).toContain(here(line).trim());
+
+  const [call, slow] = blocks.filter(({ code }) => code.startsWith("curl ")).map(({ code }) => here(code));
+  const { stdout } = await run("sh", ["-c", call!]);
+  expect(stdout).toContain("OSLO");
+  const { stdout: events } = await run("sh", ["-c", slow!]);
+  expect(events.match(/notifications\/progress/g)!.length).toBeGreaterThan(2);
+  expect(events).toMatch(/"id":2/);
+});
+
+it("has a configuration that is valid, and a command that starts", async () => {
+  await inFolder(async (folder) => {
+    writeFileSync(join(folder, "penstock.config.ts"), labelled("penstock.config.ts"));
+    const { code, stdout, stderr } = await runCli(["check", "--config", join(folder, "penstock.config.ts")], { env: { DOCS_TOKEN: "t" } });
+    expect(stderr).toBe("");
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/files\s+\/files\/mcp/);
+    expect(stdout).toContain("tool-filter");
+  });
+  const [, , ...args] = labelled("run=check").trim().split(" ");
+  const cli = await use(startCli([...args, "--port", "0"]));
+  expect(cli.stdout()).toContain("https://docs.example.com/mcp");
+});
+
+it("has a plugin and a test of it that pass", async () => {
+  await inFolder(async (folder) => {
+    mkdirSync(join(folder, "playground/plugins"), { recursive: true });
+    writeFileSync(join(folder, "playground/plugins/polite.ts"), labelled("playground/plugins/polite.ts"));
+    writeFileSync(join(folder, "polite.test.ts"), labelled("polite.test.ts"));
+    const { stdout } = await run("node", ["node_modules/vitest/vitest.mjs", "run", "--config", "vitest.config.ts", "--dir", folder], {
+      env: { ...process.env, PENSTOCK_TEST_INCLUDE: "**/*.test.ts" },
+    });
+    expect(stripVTControlCharacters(stdout)).toMatch(/Tests\s+7 passed/);
+  });
+}, 20_000);
+
+it("lists every error code with its status and text", () => {
+  const rows = Object.entries(ERRORS).map(([code, { status, rpc, text }]) => `| \`${code}\` | ${status} | ${rpc} | ${text} |`);
+  const table = ["| code | HTTP | JSON-RPC | message |", "| --- | --- | --- | --- |", ...rows].join("\n");
+  const [before, shown, after] = readme.split(/(?<=<!-- errors -->)|(?=<!-- \/errors -->)/) as [string, string, string];
+  // To bring the README in step: UPDATE_DOCS=1 npx vitest run test/docs
+  if (process.env.UPDATE_DOCS) writeFileSync("README.md", `${before}\n\n${table}\n\n${after}`);
+  else expect(shown.trim().replaceAll(/ +/g, " ")).toBe(table.replaceAll(/ +/g, " "));
+});
