@@ -22,6 +22,8 @@ export class SseFramer {
   #restBytes = 0;
   /** A CR was seen: events may end in any of the three ways from here on. */
   #anyLineEnd = false;
+  /** The first event is over. */
+  #begun = false;
   /** An event had an id: a stream that ends early can be resumed (2025-11-25 servers do so on purpose). */
   resumable = false;
 
@@ -39,13 +41,14 @@ export class SseFramer {
       // quote, which is in every line of JSON many times, the search is four times as fast.
       'id"',
       ...(notification ? ['"method"'] : []),
-      // A response without an id is invalid, and no reason to let one past the hooks.
-      ...(response ? ['result"'] : []),
+      // A result without an id is invalid, and no reason to let one past the hooks; an error may have none (2025-11-25).
+      ...(response ? ['result"', 'error"'] : []),
     ];
   }
 
   /** @returns a promise while a hook is at work; nothing may be written until it settles */
   write(chunk: Uint8Array, out: (bytes: Uint8Array) => void): Awaitable<void> {
+    if (chunk.length === 0) return;
     const end = this.#lastEnd(chunk);
     if (end === -1) return this.#keep(chunk);
     const whole = this.#rest.length > 0 ? joinChunks([...this.#rest, chunk.subarray(0, end)]) : chunk.subarray(0, end);
@@ -78,11 +81,10 @@ export class SseFramer {
       if (blank !== -1) return blank + 2;
       return chunk[0] === LF && this.#rest.at(-1)?.at(-1) === LF ? 1 : -1;
     }
-    // Rare: only here is held what was kept looked at again.
-    const held = joinChunks([...this.#rest, chunk]);
+    const before = this.#rest.at(-1)?.at(-1);
     let last = -1;
-    for (let end = eventEnd(held, 0); end !== -1; end = eventEnd(held, end)) last = end;
-    return last === -1 ? -1 : Math.max(last - this.#restBytes, 0);
+    for (let end = eventEnd(chunk, firstLine(chunk, before)); end !== -1; end = eventEnd(chunk, end)) last = end;
+    return last;
   }
 
   #events(bytes: Buffer, from: number, out: (bytes: Uint8Array) => void): Awaitable<void> {
@@ -93,7 +95,8 @@ export class SseFramer {
       const hit = this.#nextHit(bytes, at, hits);
       if (hit === -1) break;
       const [start, end] = this.#eventAround(bytes, at, hit);
-      const result = this.#event(bytes.subarray(start, end));
+      const result = this.#event(bytes.subarray(start, end), start === 0 && !this.#begun);
+      this.#begun = true;
       if (result instanceof Promise) {
         if (start > raw) out(bytes.subarray(raw, start));
         return result.then((changed) => {
@@ -108,6 +111,7 @@ export class SseFramer {
       }
       at = end;
     }
+    this.#begun = true;
     if (raw < bytes.length) out(bytes.subarray(raw));
   }
 
@@ -136,10 +140,10 @@ export class SseFramer {
   }
 
   /** @returns the bytes to send instead, or nothing to send the same */
-  #event(bytes: Buffer): Awaitable<Uint8Array | undefined> {
-    const { data, event, others } = parseEvent(bytes.toString());
+  #event(bytes: Buffer, isFirst: boolean): Awaitable<Uint8Array | undefined> {
+    const { data, event, others } = parseEvent(bytes.toString(), isFirst);
     // Clients dispatch only `message` events as JSON-RPC; `endpoint` and others are not messages.
-    if (data === undefined || (event !== undefined && event !== "message")) return undefined;
+    if (data === undefined || event !== "message") return undefined;
     const result = this.#reader.read(data);
     const write = (messages: readonly Message[] | undefined) => messages && this.#write(messages, others);
     return result instanceof Promise ? result.then(write) : write(result);
@@ -150,4 +154,13 @@ export class SseFramer {
     if (messages.length === 0) return Buffer.from(others.some((line) => /^(?:id|retry)/.test(line)) ? writeEvent(undefined, others) : "");
     return Buffer.from(messages.map((message, i) => writeEvent(writeMessage(message, this.#reader.idText(message)), i === 0 ? others : [])).join(""));
   }
+}
+
+/** Where the first whole line of a chunk begins, by the byte before the chunk; that byte is missing at the start of an event. */
+function firstLine(chunk: Uint8Array, before: number | undefined): number {
+  if (before === CR) return chunk[0] === LF ? 1 : 0;
+  if (before === undefined || before === LF) return 0;
+  let at = 0;
+  while (at < chunk.length && chunk[at] !== LF && chunk[at] !== CR) at++;
+  return chunk[at] === CR && chunk[at + 1] === LF ? at + 2 : at + 1;
 }

@@ -74,7 +74,6 @@ export function randomStream(rnd: Random): Buffer {
     const dataLines = rnd.chance(0.15) ? [] : rnd.pick(MESSAGES).split("\n");
     const lines = dataLines.map((data) => `data:${rnd.pick(["", " "])}${data}`);
     while (rnd.chance(0.4)) lines.splice(rnd.int(lines.length + 1), 0, rnd.pick(OTHERS));
-    if (rnd.chance(0.05)) lines.unshift("\uFEFFdata: [");
     stream += lines.map(line).join("") + line("");
     while (rnd.chance(0.15)) stream += line("");
   }
