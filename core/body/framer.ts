@@ -54,10 +54,11 @@ export class SseFramer {
     const whole = this.#rest.length > 0 ? joinChunks([...this.#rest, chunk.subarray(0, end)]) : chunk.subarray(0, end);
     this.#rest = [];
     this.#restBytes = 0;
-    if (end < chunk.length) this.#keep(chunk.subarray(end));
     const events = asBuffer(whole);
-    if (!this.resumable) this.resumable = events.includes("\nid:", 0, "latin1") || events.subarray(0, 3).toString() === "id:";
-    return this.#events(events, 0, out);
+    if (!this.resumable) this.resumable = hasId(events);
+    const result = this.#events(events, 0, out);
+    const keep = () => (end < chunk.length ? this.#keep(chunk.subarray(end)) : undefined);
+    return result instanceof Promise ? result.then(keep) : keep();
   }
 
   /** The stream ended well. What follows the last blank line is no event, but a careless client may read it as one. */
@@ -71,7 +72,11 @@ export class SseFramer {
   #keep(chunk: Uint8Array): void {
     this.#rest.push(chunk);
     this.#restBytes += chunk.length;
-    if (this.#restBytes > this.#limit) throw new ProxyError("UPSTREAM_TOO_LARGE", { detail: `an event of more than ${this.#limit} bytes` });
+    if (this.#restBytes > this.#limit) throw this.#tooLarge();
+  }
+
+  #tooLarge(): ProxyError {
+    return new ProxyError("UPSTREAM_TOO_LARGE", { detail: `an event of more than ${this.#limit} bytes` });
   }
 
   #lastEnd(chunk: Uint8Array): number {
@@ -95,7 +100,14 @@ export class SseFramer {
       const hit = this.#nextHit(bytes, at, hits);
       if (hit === -1) break;
       const [start, end] = this.#eventAround(bytes, at, hit);
-      const result = this.#event(bytes.subarray(start, end), start === 0 && !this.#begun);
+      let result: Awaitable<Uint8Array | undefined>;
+      try {
+        result = this.#event(bytes.subarray(start, end), start === 0 && !this.#begun);
+      } catch (error) {
+        // Where the chunks were cut must not decide what still arrives.
+        if (start > raw) out(bytes.subarray(raw, start));
+        throw error;
+      }
       this.#begun = true;
       if (result instanceof Promise) {
         if (start > raw) out(bytes.subarray(raw, start));
@@ -141,6 +153,7 @@ export class SseFramer {
 
   /** @returns the bytes to send instead, or nothing to send the same */
   #event(bytes: Buffer, isFirst: boolean): Awaitable<Uint8Array | undefined> {
+    if (bytes.length > this.#limit) throw this.#tooLarge();
     const { data, event, others } = parseEvent(bytes.toString(), isFirst);
     // Clients dispatch only `message` events as JSON-RPC; `endpoint` and others are not messages.
     if (data === undefined || event !== "message") return undefined;
@@ -163,4 +176,10 @@ function firstLine(chunk: Uint8Array, before: number | undefined): number {
   let at = 0;
   while (at < chunk.length && chunk[at] !== LF && chunk[at] !== CR) at++;
   return chunk[at] === CR && chunk[at + 1] === LF ? at + 2 : at + 1;
+}
+
+/** Whether one of these events has an id line. */
+function hasId(events: Buffer): boolean {
+  const text = events.subarray(0, 6).toString();
+  return events.includes("\nid:", 0, "latin1") || events.includes("\rid:", 0, "latin1") || text.startsWith("id:") || text.startsWith("\uFEFFid:");
 }

@@ -1,4 +1,5 @@
 /** The event stream parser of WHATWG HTML §9.2.6, letter by letter, and a maker of random streams. */
+import type { Message } from "../../core/types.ts";
 import type { Random } from "./random.ts";
 
 export interface ReferenceEvent {
@@ -35,14 +36,14 @@ export function readEvents(bytes: Uint8Array, { careless = false } = {}): { even
 }
 
 /** The JSON-RPC messages among the events that clients take for such. */
-export function messagesOf(events: readonly ReferenceEvent[]): Record<string, unknown>[] {
+export function messagesOf(events: readonly ReferenceEvent[]): Message[] {
   return events.filter(({ type }) => type === "message").flatMap(({ data }) => parsed(data));
 }
 
-export function parsed(data: string): Record<string, unknown>[] {
+export function parsed(data: string): Message[] {
   try {
     const json: unknown = JSON.parse(data);
-    return [json].flat().filter((value) => typeof value === "object" && value !== null) as Record<string, unknown>[];
+    return [json].flat().filter((value) => typeof value === "object" && value !== null) as Message[];
   } catch {
     return [];
   }
