@@ -26,6 +26,8 @@ export class SseFramer {
   #begun = false;
   /** An event had an id: a stream that ends early can be resumed (2025-11-25 servers do so on purpose). */
   resumable = false;
+  /** The stream ended, but not with a blank line: what is written behind it needs one first. */
+  unfinished = false;
 
   /**
    * @param reader what to do with a message
@@ -64,6 +66,7 @@ export class SseFramer {
   /** The stream ended well. What follows the last blank line is no event, but a careless client may read it as one. */
   end(out: (bytes: Uint8Array) => void): Awaitable<void> {
     if (this.#rest.length === 0) return;
+    this.unfinished = true;
     const rest = asBuffer(joinChunks(this.#rest));
     this.#rest = [];
     return this.#events(rest, 0, out);
