@@ -9,7 +9,7 @@ import { ProxyError, isProxyError } from "./errors.ts";
 import { LOG_LEVELS, type LogLevel, type Logger, createLogger } from "./log.ts";
 import { readMcpJson } from "./mcp-json.ts";
 import { banner, listMounts, listPaths, listPlugins } from "./report.ts";
-import type { PenstockServer } from "./serve.ts";
+import { type PenstockServer, checkHost } from "./serve.ts";
 import type { PenstockConfig } from "./types.ts";
 
 const { version } = createRequire(import.meta.url)("mcp-penstock/package.json") as { version: string };
@@ -68,6 +68,7 @@ async function withPenstock(args: Args, report: (penstock: Penstock, origin: str
   const penstock = createPenstock(config);
   try {
     await penstock.ready();
+    checkHost(penstock, args.host ?? config.host, config.allowUnauthenticated);
     const { port = config.port ?? 3333, host = config.host ?? "127.0.0.1" } = listenOptions(args);
     console.log(report(penstock, `http://${host.includes(":") ? `[${host}]` : host}:${port}`));
   } finally {
@@ -92,8 +93,8 @@ async function loadSources(args: Args, log: Logger): Promise<{ config: PenstockC
 }
 
 function listenOptions(args: Args): { port?: number; host?: string } {
-  const port = args.port ?? process.env.PORT;
-  if (port !== undefined && port !== "" && !(/^\d{1,5}$/.test(port) && Number(port) <= 65_535)) {
+  const port = args.port ?? (process.env.PORT || undefined);
+  if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) <= 65_535)) {
     throw usage(`${args.port === undefined ? "PORT" : "--port"}: ${JSON.stringify(port)} is no port; allowed is 0 to 65535.`);
   }
   return { ...(port && { port: Number(port) }), ...(args.host !== undefined && { host: args.host }) };
@@ -127,7 +128,8 @@ function usage(hint: string): ProxyError {
 
 /** What the user can act on, in one message; a stack only for what is our fault. */
 function explain(error: unknown, args: readonly string[]): string {
-  if (isProxyError(error)) return error.details.hint ?? error.message;
+  // The text before the hint says little, but which plugin is meant.
+  if (isProxyError(error)) return error.details.plugin === undefined ? (error.details.hint ?? error.message) : error.message;
   const { code, port, address, message } = error as NodeJS.ErrnoException & { port?: number; address?: string };
   if (code === "EADDRINUSE") return `Port ${port} on ${address} is taken. Choose another with --port, or 0 for a free one.`;
   if (code === "EACCES") return `Port ${port} on ${address} may not be used by this user. Choose one above 1023 with --port.`;

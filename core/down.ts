@@ -117,7 +117,7 @@ function answerPending(exchange: DownHost, framer: SseFramer, reader: MessageRea
   if (exchange.posted?.kind !== "request" || reader.responded || (!error && framer.resumable)) return;
   const reason = error ?? new ProxyError("UPSTREAM_BROKE", { server: exchange.mount.server, detail: "the stream ended without a response" });
   exchange.fail(reason);
-  return new TextEncoder().encode(writeEvent(exchange.errorText(reason)));
+  return new TextEncoder().encode((framer.unfinished ? "\n\n" : "") + writeEvent(exchange.errorText(reason)));
 }
 
 function invalid(exchange: DownHost, detail: string): ProxyError {

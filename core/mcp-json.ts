@@ -1,7 +1,8 @@
 /** `mcpServers` files, as Claude, Cursor and VS Code keep them, read as a configuration. */
 import { readFileSync } from "node:fs";
 import { isRecord } from "./body/message.ts";
-import { checkConfig } from "./config.ts";
+import { validate } from "./config.ts";
+import { ScanError, scan } from "./body/scan.ts";
 import { ProxyError } from "./errors.ts";
 import type { Logger } from "./log.ts";
 import type { Json, PenstockConfig } from "./types.ts";
@@ -21,23 +22,22 @@ export function readMcpJson(file: string, log: Logger): PenstockConfig {
   if (!entries) throw bad(`${file}: it has neither "mcpServers" nor "servers".`);
   if (json.inputs !== undefined) log.info(`${file}: inputs are ignored; use environment variables.`);
   const servers: Json = {};
+  const mistakes: string[] = [];
   for (const [name, entry] of Object.entries(entries)) {
-    const server = isRecord(entry) ? readServer(file, name, entry, log) : undefined;
+    const server = isRecord(entry) ? readServer(file, name, entry, log, mistakes) : entry;
     if (server) servers[name] = server;
   }
   if (Object.keys(servers).length === 0) throw bad(`${file}: no server in it can be used.`);
-  return checkConfig({ servers }, file);
+  return validate({ servers }, file, mistakes);
 }
 
-function readServer(file: string, name: string, entry: Json, log: Logger): Json | undefined {
+function readServer(file: string, name: string, entry: Json, log: Logger, mistakes: string[]): Json | undefined {
   if (entry.disabled === true) return void log.info(`${file}: server '${name}' is disabled there and left out.`);
   if (entry.command !== undefined) return void log.warn(`${file}: server '${name}' is started by a command, which is not supported yet; it is left out.`);
   if (entry.type === "sse") return void log.warn(`${file}: server '${name}' speaks HTTP+SSE, which is not supported yet; it is left out.`);
   const ignored = Object.keys(entry).filter((key) => !KNOWN.has(key));
   if (ignored.length > 0) log.info(`${file}: server '${name}': ignored ${ignored.join(", ")}.`);
-  const mistakes: string[] = [];
-  const { url, headers } = expandVariables(entry, `servers.${name}`, mistakes, { lenient: true }) as Json;
-  if (mistakes.length > 0) throw bad(`${file}:\n${mistakes.map((mistake) => `  - ${mistake}`).join("\n")}`);
+  const { url, headers } = expandVariables({ url: entry.url, headers: entry.headers }, `servers.${name}`, mistakes, { lenient: true }) as Json;
   return { url, ...(headers !== undefined && { headers }) };
 }
 
@@ -51,10 +51,20 @@ function parse(file: string): Json {
   try {
     const json: unknown = JSON.parse(text);
     if (isRecord(json)) return json;
-  } catch (cause) {
-    throw bad(`${file} is not JSON: ${(cause as Error).message}`);
+  } catch {
+    throw bad(`${file} is not JSON. ${whereBroken(text)}`);
   }
   throw bad(`${file} is not a JSON object.`);
+}
+
+/** `JSON.parse` would quote the file, and with it a secret. */
+function whereBroken(text: string): string {
+  try {
+    scan(Buffer.from(text));
+  } catch (error) {
+    if (error instanceof ScanError && error.code === "PARSE_ERROR") return error.message;
+  }
+  return "";
 }
 
 function bad(hint: string): ProxyError {

@@ -30,7 +30,7 @@ export class PathTable {
 /** Two patterns of one shape match the same paths: names of parameters and a trailing slash make no difference. */
 function shape(path: string): string {
   return segments(path)
-    .map((segment) => (segment.startsWith("**") ? "**" : segment.startsWith(":") ? ":" : segment))
+    .map((segment) => (segment.startsWith("**") ? "**" : segment.startsWith(":") || segment === "*" ? ":" : segment))
     .join("/");
 }
 

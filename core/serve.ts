@@ -32,11 +32,7 @@ const NODE_LIMITS = { headersTimeout: 15_000, requestTimeout: 0, keepAliveTimeou
 
 export async function listen(penstock: Penstock, options: ServeOptions): Promise<PenstockServer> {
   const { port = 3333, host = "127.0.0.1", drainTimeout = 20_000, allowUnauthenticated = false } = options;
-  if (!isLoopback(host) && !penstock.authenticates && !allowUnauthenticated) {
-    throw new ProxyError("BAD_CONFIG", {
-      hint: `host: ${JSON.stringify(host)} can be reached from other machines, and no plugin asks callers who they are. Listen on 127.0.0.1, or set allowUnauthenticated: true.`,
-    });
-  }
+  checkHost(penstock, host, allowUnauthenticated);
   // srvx installs signal handlers of its own, but not where CI or TEST is set; a stop must be the same everywhere.
   const app = { fetch: penstock.fetch, "~routes": [] } as unknown as H3;
   const server = serve(app, { port, hostname: host, silent: true, gracefulShutdown: false, node: NODE_LIMITS, manual: true });
@@ -65,6 +61,14 @@ export async function listen(penstock: Penstock, options: ServeOptions): Promise
     },
     close: () => (closed ??= close()),
   };
+}
+
+/** @throws ProxyError `BAD_CONFIG` where callers from outside would be let in unasked */
+export function checkHost(penstock: Penstock, host = "127.0.0.1", allowUnauthenticated = false): void {
+  if (isLoopback(host) || penstock.authenticates || allowUnauthenticated) return;
+  throw new ProxyError("BAD_CONFIG", {
+    hint: `host: ${JSON.stringify(host)} can be reached from other machines, and no plugin asks callers who they are. Listen on 127.0.0.1, or set allowUnauthenticated: true.`,
+  });
 }
 
 function isLoopback(host: string): boolean {

@@ -22,8 +22,12 @@ export class SseFramer {
   #restBytes = 0;
   /** A CR was seen: events may end in any of the three ways from here on. */
   #anyLineEnd = false;
+  /** The first event is over. */
+  #begun = false;
   /** An event had an id: a stream that ends early can be resumed (2025-11-25 servers do so on purpose). */
   resumable = false;
+  /** The stream ended, but not with a blank line: what is written behind it needs one first. */
+  unfinished = false;
 
   /**
    * @param reader what to do with a message
@@ -39,27 +43,30 @@ export class SseFramer {
       // quote, which is in every line of JSON many times, the search is four times as fast.
       'id"',
       ...(notification ? ['"method"'] : []),
-      // A response without an id is invalid, and no reason to let one past the hooks.
-      ...(response ? ['result"'] : []),
+      // A result without an id is invalid, and no reason to let one past the hooks; an error may have none (2025-11-25).
+      ...(response ? ['result"', 'error"'] : []),
     ];
   }
 
   /** @returns a promise while a hook is at work; nothing may be written until it settles */
   write(chunk: Uint8Array, out: (bytes: Uint8Array) => void): Awaitable<void> {
+    if (chunk.length === 0) return;
     const end = this.#lastEnd(chunk);
     if (end === -1) return this.#keep(chunk);
     const whole = this.#rest.length > 0 ? joinChunks([...this.#rest, chunk.subarray(0, end)]) : chunk.subarray(0, end);
     this.#rest = [];
     this.#restBytes = 0;
-    if (end < chunk.length) this.#keep(chunk.subarray(end));
     const events = asBuffer(whole);
-    if (!this.resumable) this.resumable = events.includes("\nid:", 0, "latin1") || events.subarray(0, 3).toString() === "id:";
-    return this.#events(events, 0, out);
+    if (!this.resumable) this.resumable = hasId(events);
+    const result = this.#events(events, 0, out);
+    const keep = () => (end < chunk.length ? this.#keep(chunk.subarray(end)) : undefined);
+    return result instanceof Promise ? result.then(keep) : keep();
   }
 
   /** The stream ended well. What follows the last blank line is no event, but a careless client may read it as one. */
   end(out: (bytes: Uint8Array) => void): Awaitable<void> {
     if (this.#rest.length === 0) return;
+    this.unfinished = true;
     const rest = asBuffer(joinChunks(this.#rest));
     this.#rest = [];
     return this.#events(rest, 0, out);
@@ -68,7 +75,11 @@ export class SseFramer {
   #keep(chunk: Uint8Array): void {
     this.#rest.push(chunk);
     this.#restBytes += chunk.length;
-    if (this.#restBytes > this.#limit) throw new ProxyError("UPSTREAM_TOO_LARGE", { detail: `an event of more than ${this.#limit} bytes` });
+    if (this.#restBytes > this.#limit) throw this.#tooLarge();
+  }
+
+  #tooLarge(): ProxyError {
+    return new ProxyError("UPSTREAM_TOO_LARGE", { detail: `an event of more than ${this.#limit} bytes` });
   }
 
   #lastEnd(chunk: Uint8Array): number {
@@ -78,11 +89,10 @@ export class SseFramer {
       if (blank !== -1) return blank + 2;
       return chunk[0] === LF && this.#rest.at(-1)?.at(-1) === LF ? 1 : -1;
     }
-    // Rare: only here is held what was kept looked at again.
-    const held = joinChunks([...this.#rest, chunk]);
+    const before = this.#rest.at(-1)?.at(-1);
     let last = -1;
-    for (let end = eventEnd(held, 0); end !== -1; end = eventEnd(held, end)) last = end;
-    return last === -1 ? -1 : Math.max(last - this.#restBytes, 0);
+    for (let end = eventEnd(chunk, firstLine(chunk, before)); end !== -1; end = eventEnd(chunk, end)) last = end;
+    return last;
   }
 
   #events(bytes: Buffer, from: number, out: (bytes: Uint8Array) => void): Awaitable<void> {
@@ -93,7 +103,15 @@ export class SseFramer {
       const hit = this.#nextHit(bytes, at, hits);
       if (hit === -1) break;
       const [start, end] = this.#eventAround(bytes, at, hit);
-      const result = this.#event(bytes.subarray(start, end));
+      let result: Awaitable<Uint8Array | undefined>;
+      try {
+        result = this.#event(bytes.subarray(start, end), start === 0 && !this.#begun);
+      } catch (error) {
+        // Where the chunks were cut must not decide what still arrives.
+        if (start > raw) out(bytes.subarray(raw, start));
+        throw error;
+      }
+      this.#begun = true;
       if (result instanceof Promise) {
         if (start > raw) out(bytes.subarray(raw, start));
         return result.then((changed) => {
@@ -108,6 +126,7 @@ export class SseFramer {
       }
       at = end;
     }
+    this.#begun = true;
     if (raw < bytes.length) out(bytes.subarray(raw));
   }
 
@@ -136,10 +155,11 @@ export class SseFramer {
   }
 
   /** @returns the bytes to send instead, or nothing to send the same */
-  #event(bytes: Buffer): Awaitable<Uint8Array | undefined> {
-    const { data, event, others } = parseEvent(bytes.toString());
+  #event(bytes: Buffer, isFirst: boolean): Awaitable<Uint8Array | undefined> {
+    if (bytes.length > this.#limit) throw this.#tooLarge();
+    const { data, event, others } = parseEvent(bytes.toString(), isFirst);
     // Clients dispatch only `message` events as JSON-RPC; `endpoint` and others are not messages.
-    if (data === undefined || (event !== undefined && event !== "message")) return undefined;
+    if (data === undefined || event !== "message") return undefined;
     const result = this.#reader.read(data);
     const write = (messages: readonly Message[] | undefined) => messages && this.#write(messages, others);
     return result instanceof Promise ? result.then(write) : write(result);
@@ -150,4 +170,19 @@ export class SseFramer {
     if (messages.length === 0) return Buffer.from(others.some((line) => /^(?:id|retry)/.test(line)) ? writeEvent(undefined, others) : "");
     return Buffer.from(messages.map((message, i) => writeEvent(writeMessage(message, this.#reader.idText(message)), i === 0 ? others : [])).join(""));
   }
+}
+
+/** Where the first whole line of a chunk begins, by the byte before the chunk; that byte is missing at the start of an event. */
+function firstLine(chunk: Uint8Array, before: number | undefined): number {
+  if (before === CR) return chunk[0] === LF ? 1 : 0;
+  if (before === undefined || before === LF) return 0;
+  let at = 0;
+  while (at < chunk.length && chunk[at] !== LF && chunk[at] !== CR) at++;
+  return chunk[at] === CR && chunk[at + 1] === LF ? at + 2 : at + 1;
+}
+
+/** Whether one of these events has an id line. */
+function hasId(events: Buffer): boolean {
+  const text = events.subarray(0, 6).toString();
+  return events.includes("\nid:", 0, "latin1") || events.includes("\rid:", 0, "latin1") || text.startsWith("id:") || text.startsWith("\uFEFFid:");
 }

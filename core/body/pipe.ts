@@ -180,8 +180,13 @@ export class Pipe implements Receiver {
       pieces = undefined;
     };
     this.#guard(() => {
-      const result = step((bytes) => (pieces ? void pieces.push(bytes) : this.emit(0, bytes)));
-      release();
+      let result: Awaitable<void>;
+      try {
+        result = step((bytes) => (pieces ? void pieces.push(bytes) : this.emit(0, bytes)));
+      } finally {
+        // Also what came before a message that broke.
+        release();
+      }
       if (!(result instanceof Promise)) return then();
       this.#busy = true;
       result

@@ -49,10 +49,15 @@ export class MessageReader {
       if (message.method === undefined && message.result === undefined && message.error === undefined) return undefined;
       throw new ProxyError("UPSTREAM_INVALID", { detail: "a message with `method` beside `result` or `error`" });
     }
-    if (kind === "response") this.responded = true;
-    if (!this.wants[kind]) return undefined;
+    if (!this.wants[kind]) {
+      if (kind === "response") this.responded = true;
+      return undefined;
+    }
     const ambiguous = !this.#remember(message, text);
-    const done = (result: readonly Message[] | undefined) => result ?? (ambiguous ? [message] : undefined);
+    const done = (result: readonly Message[] | undefined) => {
+      if (kind === "response") this.responded = true;
+      return result ?? (ambiguous ? [message] : undefined);
+    };
     const result = this.#show(message, kind);
     return result instanceof Promise ? result.then(done) : done(result);
   }

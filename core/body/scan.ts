@@ -122,7 +122,7 @@ class Scanner {
 
   #member(key: string, from: number): void {
     const known = ENVELOPE.includes(key as Member);
-    if (!known && ENVELOPE.includes(key.toLowerCase() as Member)) throw invalid(`The key ${JSON.stringify(key)} must be written in lower case.`);
+    if (!known && ENVELOPE.includes(fold(key) as Member)) throw invalid(`The key ${JSON.stringify(key)} must be written in lower case.`);
     if (known) this.#spans[key as Member] = [from, this.#at];
   }
 
@@ -249,7 +249,7 @@ class Keys {
 
   #key(from: number, to: number): string {
     const key = decodeKey(this.#bytes, from, to);
-    return this.#fold ? key.toLowerCase() : key;
+    return this.#fold ? fold(key) : key;
   }
 
   /** Equal for keys that differ in case only. */
@@ -272,12 +272,17 @@ const ESCAPED = Number.MAX_SAFE_INTEGER;
 
 /** At the top level as a rule without escapes, and short. */
 function plainKey(bytes: Uint8Array, from: number, to: number): string {
-  const key = asBuffer(bytes).toString("latin1", from + 1, to - 1);
+  const key = asBuffer(bytes).toString("utf8", from + 1, to - 1);
   return key.includes("\\") ? decodeKey(bytes, from, to) : key;
 }
 
 function decodeKey(bytes: Uint8Array, from: number, to: number): string {
   return JSON.parse(asBuffer(bytes).toString("utf8", from, to)) as string;
+}
+
+/** As the parsers do that ignore case: to Go's, the long s is an s, and the Kelvin sign a k. */
+function fold(key: string): string {
+  return key.toLowerCase().replaceAll("\u017F", "s");
 }
 
 function isDigit(byte: number): boolean {

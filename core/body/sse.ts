@@ -35,17 +35,21 @@ export function eventEnd(bytes: Uint8Array, from: number): number {
 /** One event, taken apart. `data` is `undefined` when the event has no data line: clients then dispatch nothing. */
 export interface ParsedEvent {
   data: string | undefined;
-  event: string | undefined;
+  /** `message` where the event names no type, or an empty one. */
+  event: string;
   /** Every line but the data lines, as they stood, without their ends. */
   others: string[];
 }
 
-/** @param text one event; a byte order mark at its start is passed over, as clients do */
-export function parseEvent(text: string): ParsedEvent {
+/**
+ * @param text one event
+ * @param isFirst of its stream: a byte order mark at its start is passed over, as clients do
+ */
+export function parseEvent(text: string, isFirst: boolean): ParsedEvent {
   const data: string[] = [];
   const others: string[] = [];
-  let event: string | undefined;
-  const lines = (text.charCodeAt(0) === 0xfeff ? text.slice(1) : text).split(/\r\n|\r|\n/);
+  let event = "";
+  const lines = (isFirst && text.charCodeAt(0) === 0xfeff ? text.slice(1) : text).split(/\r\n|\r|\n/);
   for (const line of lines) {
     if (line === "") continue;
     const colon = line.indexOf(":");
@@ -55,7 +59,7 @@ export function parseEvent(text: string): ParsedEvent {
     else others.push(line);
     if (field === "event") event = value;
   }
-  return { data: data.length > 0 ? data.join("\n") : undefined, event, others };
+  return { data: data.length > 0 ? data.join("\n") : undefined, event: event || "message", others };
 }
 
 /** Writes an event from its data, which must have no line break, and its other lines. */

@@ -1,0 +1,55 @@
+import { describe, expect, test } from "vitest";
+import { type Plugin, createPenstock } from "mcp-penstock";
+import { rawServer } from "../_harness/peers.ts";
+import { testScope } from "../_harness/scope.ts";
+import { messagesOf, readEvents } from "./sse-reference.ts";
+
+const use = testScope();
+const watch: Plugin = { name: "watch", message: { filter: { direction: "down", kind: "response" }, handler: () => undefined } };
+const progress = '{"jsonrpc":"2.0","method":"notifications/progress","params":{}}';
+
+/** What a client reads of a call whose server sends these bytes and then ends its stream well. */
+async function answerTo(stream: string, plugin: Plugin = watch): Promise<{ text: string; messages: unknown[] }> {
+  const upstream = await use(
+    rawServer(async (connection) => {
+      await connection.receiveRequest();
+      connection.send(`HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: ${Buffer.byteLength(stream)}\r\n\r\n${stream}`);
+    }),
+  );
+  const penstock = createPenstock({ servers: { a: { url: upstream.url, path: "/mcp" } }, plugins: [plugin] });
+  try {
+    const response = await penstock.fetch(
+      new Request("http://x/mcp", { method: "POST", headers: { "content-type": "application/json" }, body: '{"jsonrpc":"2.0","id":7,"method":"tools/call"}' }),
+    );
+    const text = await response.text();
+    return { text, messages: messagesOf(readEvents(Buffer.from(text)).events) };
+  } finally {
+    await penstock.close();
+  }
+}
+
+describe("a stream that ends without a response", () => {
+  test.each([
+    ["after an event", `data: ${progress}\n\n`],
+    ["after nothing", ""],
+    // What follows the last blank line must not swallow the first line of the error.
+    ["in the middle of a comment", ": still here"],
+    ["behind a line", ": still here\n"],
+    ["behind a line with CRLF", ": still here\r\n"],
+    ["in the middle of an event", `data: ${progress}`],
+  ])("%s: the client gets an error for its request", async (_, stream) => {
+    const { text, messages } = await answerTo(stream);
+    expect(text.startsWith(stream)).toBe(true);
+    expect(messages.at(-1)).toMatchObject({ id: 7, error: { code: expect.any(Number), data: { code: "UPSTREAM_BROKE" } } });
+  });
+
+  test("although it announced an id: the client can resume, so nothing is added", async () => {
+    const stream = `id: 1\ndata: ${progress}\n\n`;
+    expect((await answerTo(stream)).text).toBe(stream);
+  });
+});
+
+test("a stream with a response passes as it is", async () => {
+  const stream = 'data: {"jsonrpc":"2.0","id":7,"result":{}}\n\n';
+  expect((await answerTo(stream)).text).toBe(stream);
+});
