@@ -160,7 +160,7 @@ class Call implements Dispatcher.DispatchHandler, Source, WireAnswer {
     this.#early = [];
     if (this.#end === "well") return receiver.end();
     if (this.#end !== "no") return receiver.fail(this.#end);
-    if (this.#gap > 0) this.#timer = setTimeout(() => this.#stop("UPSTREAM_SILENT", `no byte for ${this.#gap} ms`), this.#gap);
+    this.#watchGap();
     if (this.#earlySize > MAX_EARLY) this.resume();
   }
 
@@ -176,8 +176,14 @@ class Call implements Dispatcher.DispatchHandler, Source, WireAnswer {
 
   resume(): void {
     if (this.#end !== "no") return;
-    if (this.#gap > 0) this.#timer?.refresh();
+    this.#watchGap();
     this.#controller?.resume();
+  }
+
+  /** A timer that was cleared cannot be refreshed. */
+  #watchGap(): void {
+    clearTimeout(this.#timer);
+    if (this.#gap > 0) this.#timer = setTimeout(() => this.#stop("UPSTREAM_SILENT", `no byte for ${this.#gap} ms`), this.#gap);
   }
 
   abort(): void {
