@@ -96,15 +96,18 @@ export class ExchangeRun extends SlotMap implements DownHost {
 
   /** Runs the exchange up to the answer's head. Never rejects. @param verdict refuses it before any hook but the last ones */
   async run(verdict?: ProxyError): Promise<Outgoing> {
+    let answer: Answer | undefined;
     try {
       if (verdict) throw verdict;
       const { hooks } = this.mount;
-      let answer = (hooks.authenticate.length > 0 && (await this.#authenticate())) || (hooks.request.length > 0 && (await this.#requestHooks())) || (await this.#up()) || (await this.#forward(this.#upstreamRequest(), 0));
+      answer = (hooks.authenticate.length > 0 && (await this.#authenticate())) || (hooks.request.length > 0 && (await this.#requestHooks())) || (await this.#up()) || (await this.#forward(this.#upstreamRequest(), 0));
       this.#remember(answer);
       if (hooks.response.length > 0) answer = await this.#responseHooks(answer);
       const outgoing = sendDown(this, answer);
       return this.#leave(outgoing instanceof Promise ? await outgoing : outgoing);
     } catch (cause) {
+      // An error takes its place: nobody reads what the server still sends.
+      if (answer) discard(answer);
       return this.#refuse(this.#asError(cause));
     }
   }
