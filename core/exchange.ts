@@ -210,8 +210,10 @@ export class ExchangeRun extends SlotMap implements DownHost {
   #forward(request: UpstreamRequest, i: number): Promise<Answer> {
     const hook = this.mount.hooks.forward[i];
     if (hook) {
-      const next: Next = (inner) => this.#forward(inner, i + 1);
-      return (async () => (await callHook(hook, "forward", this, () => hook.handler(this, request, next))) ?? next(request))();
+      let sent: Promise<Answer> | undefined;
+      const next: Next = (inner) => (sent = this.#forward(inner, i + 1));
+      // A hook that is passed over may have called the server already: a call is never delivered a second time for that.
+      return (async () => (await callHook(hook, "forward", this, () => hook.handler(this, request, next))) ?? sent ?? next(request))();
     }
     const onAbort = (leave: () => void) => {
       // A forward hook may have put another signal there; without one, the core's own wire from client to server counts.
