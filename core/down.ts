@@ -68,11 +68,13 @@ function send(exchange: DownHost, answer: { status: number; headers: HeaderList;
   const { status, headers } = answer;
   const body = answer.body as AnyBody;
   const transforms = transformsFor(exchange, answer);
-  if (reader || transforms.length > 0) headers.delete("content-length");
+  // RFC 9110 §8.6: no length where there can be no body.
+  if (reader || transforms.length > 0 || status === 204) headers.delete("content-length");
   if (body.kind === "empty") return { status, headers, body: null };
   if (!isStream && transforms.length === 0) {
     // A small answer is all here by now, and leaves in one write.
     const bytes = body.kind === "bytes" ? body.bytes : body.source.whole?.();
+    if (bytes && status === 204) return { status, headers, body: null };
     if (bytes) {
       headers.set("content-length", String(bytes.length));
       return { status, headers, body: bytes };
