@@ -22,7 +22,18 @@ async function relay(request: string, options: { server?: object; answer?: strin
 }
 
 const TYPE = "content-type: application/json\r\n";
-const PRIVATE = ["authorization", "cookie", "origin", "referer", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-real-ip"];
+const PRIVATE = [
+  "authorization",
+  "cookie",
+  "origin",
+  "referer",
+  "forwarded",
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-proto",
+  "x-forwarded-port",
+  "x-real-ip",
+];
 const HOP = ["keep-alive", "te", "proxy-authorization", "upgrade", "trailer"];
 
 describe("towards the server", () => {
@@ -37,7 +48,15 @@ describe("towards the server", () => {
       traceparent: "00-a-b-01",
       "X-Own": "a, b",
     };
-    const { got } = await relay(plain("GET", "/mcp", Object.entries(lines).map(([name, value]) => `${name}: ${value}\r\n`).join("")));
+    const { got } = await relay(
+      plain(
+        "GET",
+        "/mcp",
+        Object.entries(lines)
+          .map(([name, value]) => `${name}: ${value}\r\n`)
+          .join(""),
+      ),
+    );
     for (const [name, value] of Object.entries(lines)) expect(got.headers[name.toLowerCase()]).toBe(value);
   });
 
@@ -48,21 +67,34 @@ describe("towards the server", () => {
   });
 
   test("fields that the client's Connection names stay on this hop", async () => {
-    const { got } = await relay(post(call(), "/mcp", `${TYPE}connection: x-mine, keep-alive\r\nx-mine: 1\r\nx-other: 2\r\n`));
+    const { got } = await relay(
+      post(call(), "/mcp", `${TYPE}connection: x-mine, keep-alive\r\nx-mine: 1\r\nx-other: 2\r\n`),
+    );
     expect(got.headers).not.toHaveProperty("x-mine");
     expect(got.headers["x-other"]).toBe("2");
   });
 
   test("configured headers are sent, once, in place of the client's", async () => {
-    const server = { headers: { Authorization: "Bearer of-the-server", "X-Own": "configured", "accept-language": "de" } };
-    const { got } = await relay(post(call(), "/mcp", `${TYPE}authorization: Bearer of-the-client\r\nX-OWN: 1\r\nx-own: 2\r\n`), { server });
-    expect(got.headers).toMatchObject({ authorization: "Bearer of-the-server", "x-own": "configured", "accept-language": "de" });
+    const server = {
+      headers: { Authorization: "Bearer of-the-server", "X-Own": "configured", "accept-language": "de" },
+    };
+    const { got } = await relay(
+      post(call(), "/mcp", `${TYPE}authorization: Bearer of-the-client\r\nX-OWN: 1\r\nx-own: 2\r\n`),
+      { server },
+    );
+    expect(got.headers).toMatchObject({
+      authorization: "Bearer of-the-server",
+      "x-own": "configured",
+      "accept-language": "de",
+    });
     expect(got.rawHeaders.filter(([name]) => name.toLowerCase() === "x-own")).toHaveLength(1);
   });
 
   test("no content coding is asked for, whatever the client accepts; Host is the server's own", async () => {
     const { got, server } = await relay(post(call(), "/mcp", `${TYPE}accept-encoding: gzip, br\r\n`));
-    expect(got.rawHeaders.filter(([name]) => name.toLowerCase() === "accept-encoding").map(([, value]) => value)).toEqual(["identity"]);
+    expect(
+      got.rawHeaders.filter(([name]) => name.toLowerCase() === "accept-encoding").map(([, value]) => value),
+    ).toEqual(["identity"]);
     expect(got.headers.host).toBe(`127.0.0.1:${server.port}`);
     expect(got.headers["content-length"]).toBe(String(call().length));
   });
@@ -75,14 +107,27 @@ describe("towards the server", () => {
 
 describe("towards the client", () => {
   test("session id, challenge and own fields pass; cookies, location and hop-by-hop fields do not", async () => {
-    const headers = "Mcp-Session-Id: s-1\r\nWWW-Authenticate: Bearer scope=\"a\"\r\nx-own: 1\r\nset-cookie: a=1\r\nlocation: http://internal/\r\nkeep-alive: timeout=1\r\nconnection: x-hop\r\nx-hop: 1\r\n";
+    const headers =
+      'Mcp-Session-Id: s-1\r\nWWW-Authenticate: Bearer scope="a"\r\nx-own: 1\r\nset-cookie: a=1\r\nlocation: http://internal/\r\nkeep-alive: timeout=1\r\nconnection: x-hop\r\nx-hop: 1\r\n';
     const { answer } = await relay(post(call()), { answer: jsonAnswer("{}", "401 Unauthorized", headers) });
-    expect(answer).toMatchObject({ status: 401, headers: { "mcp-session-id": "s-1", "www-authenticate": 'Bearer scope="a"', "x-own": "1" } });
+    expect(answer).toMatchObject({
+      status: 401,
+      headers: { "mcp-session-id": "s-1", "www-authenticate": 'Bearer scope="a"', "x-own": "1" },
+    });
     for (const name of ["set-cookie", "location", "x-hop"]) expect(answer.headers).not.toHaveProperty(name);
     expect(answer.headers["keep-alive"]).not.toBe("timeout=1");
   });
 
-  test.each(["200 OK", "202 Accepted", "400 Bad Request", "404 Not Found", "405 Method Not Allowed", "429 Too Many Requests", "500 Oops", "503 Busy"])("%s passes with its body", async (status) => {
+  test.each([
+    "200 OK",
+    "202 Accepted",
+    "400 Bad Request",
+    "404 Not Found",
+    "405 Method Not Allowed",
+    "429 Too Many Requests",
+    "500 Oops",
+    "503 Busy",
+  ])("%s passes with its body", async (status) => {
     const { answer } = await relay(post(call()), { answer: jsonAnswer('{"own":"body"}', status) });
     expect(answer).toMatchObject({ status: Number(status.slice(0, 3)), body: '{"own":"body"}' });
   });

@@ -20,10 +20,16 @@ async function setUp(plugins: unknown = []) {
 }
 
 function bytes(body: Buffer): Buffer {
-  return Buffer.concat([Buffer.from(`POST /mcp HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`), body]);
+  return Buffer.concat([
+    Buffer.from(
+      `POST /mcp HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`,
+    ),
+    body,
+  ]);
 }
 
-const deep = (levels: number) => `{"jsonrpc":"2.0","id":1,"method":"m","params":{"a":${"[".repeat(levels)}${"]".repeat(levels)}}}`;
+const deep = (levels: number) =>
+  `{"jsonrpc":"2.0","id":1,"method":"m","params":{"a":${"[".repeat(levels)}${"]".repeat(levels)}}}`;
 const REFUSED: [string, number, number, string | Buffer][] = [
   ["broken JSON", 400, -32_700, '{"jsonrpc":"2.0","id":1,'],
   ["an empty body", 400, -32_700, ""],
@@ -32,8 +38,18 @@ const REFUSED: [string, number, number, string | Buffer][] = [
   ["a control character in a string", 400, -32_700, '{"jsonrpc":"2.0","id":"a\nb","method":"m"}'],
   ["a number with a leading zero", 400, -32_700, '{"jsonrpc":"2.0","id":01,"method":"m"}'],
   ["a byte order mark", 400, -32_700, `\uFEFF${call()}`],
-  ["invalid UTF-8", 400, -32_700, Buffer.concat([Buffer.from('{"jsonrpc":"2.0","id":"'), Buffer.from([0xc3, 0x28]), Buffer.from('","method":"m"}')])],
-  ["overlong UTF-8", 400, -32_700, Buffer.concat([Buffer.from('{"jsonrpc":"2.0","id":"'), Buffer.from([0xc0, 0xaf]), Buffer.from('","method":"m"}')])],
+  [
+    "invalid UTF-8",
+    400,
+    -32_700,
+    Buffer.concat([Buffer.from('{"jsonrpc":"2.0","id":"'), Buffer.from([0xc3, 0x28]), Buffer.from('","method":"m"}')]),
+  ],
+  [
+    "overlong UTF-8",
+    400,
+    -32_700,
+    Buffer.concat([Buffer.from('{"jsonrpc":"2.0","id":"'), Buffer.from([0xc0, 0xaf]), Buffer.from('","method":"m"}')]),
+  ],
   ["UTF-16", 400, -32_700, Buffer.from(call(), "utf16le")],
   ["a batch", 400, -32_600, `[${call(1)},${call(2)}]`],
   ["an empty batch", 400, -32_600, "[]"],
@@ -67,7 +83,9 @@ describe("a body that is refused", () => {
 
   test("too many bytes in chunks: 413 while the client is still sending, and no second request on that connection", async () => {
     const { server, client } = await setUp([standard()]);
-    client.send("POST /mcp HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n");
+    client.send(
+      "POST /mcp HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
+    );
     client.send(chunk("x".repeat(LIMIT / 2)));
     client.send(chunk("x".repeat(LIMIT)));
     const answer = await client.receiveResponse();
@@ -79,7 +97,9 @@ describe("a body that is refused", () => {
 
   test("a content-length beyond the limit: 413 before a byte of the body", async () => {
     const { server, client } = await setUp();
-    client.send(`POST /mcp HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${LIMIT + 1}\r\n\r\n`);
+    client.send(
+      `POST /mcp HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${LIMIT + 1}\r\n\r\n`,
+    );
     expect((await client.receiveResponse()).status).toBe(413);
     expect(server.connections).toHaveLength(0);
   });
@@ -99,13 +119,16 @@ describe("a body that is refused", () => {
     expect(server.connections).toHaveLength(0);
   });
 
-  test.each(["PUT", "HEAD", "OPTIONS", "TRACE", "PATCH"])("%s: 405 with Allow, and the server is never called", async (method) => {
-    const { server, client } = await setUp([standard()]);
-    client.send(plain(method));
-    const answer = await client.receiveResponse({ method });
-    expect(answer).toMatchObject({ status: 405, headers: { allow: "GET, POST, DELETE" } });
-    expect(server.connections).toHaveLength(0);
-  });
+  test.each(["PUT", "HEAD", "OPTIONS", "TRACE", "PATCH"])(
+    "%s: 405 with Allow, and the server is never called",
+    async (method) => {
+      const { server, client } = await setUp([standard()]);
+      client.send(plain(method));
+      const answer = await client.receiveResponse({ method });
+      expect(answer).toMatchObject({ status: 405, headers: { allow: "GET, POST, DELETE" } });
+      expect(server.connections).toHaveLength(0);
+    },
+  );
 });
 
 describe("a body that is fine", () => {

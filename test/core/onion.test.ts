@@ -1,4 +1,4 @@
-import { type Outcome, type Plugin, ProxyError, discard, json } from "mcp-penstock";
+import { type Outcome, type Plugin, type ProxyError, discard, json } from "mcp-penstock";
 import { describe, expect, test } from "vitest";
 import { journal } from "../_harness/journal.ts";
 import { gate, rawClient, rawServer, within } from "../_harness/peers.ts";
@@ -11,7 +11,8 @@ describe("forward", () => {
   test("calling next twice sends the same request twice: a retry", async () => {
     const server = await use(
       rawServer(async (connection) => {
-        for await (const _request of connection.requests()) connection.send(jsonAnswer("{}", server.requests === 1 ? "503 Busy" : "200 OK"));
+        for await (const _request of connection.requests())
+          connection.send(jsonAnswer("{}", server.requests === 1 ? "503 Busy" : "200 OK"));
       }),
     );
     const retry: Plugin = {
@@ -63,7 +64,10 @@ describe("forward", () => {
       }),
     );
     const own = new AbortController();
-    const detached: Plugin = { name: "detached", forward: (_exchange, request, next) => next({ ...request, signal: own.signal }) };
+    const detached: Plugin = {
+      name: "detached",
+      forward: (_exchange, request, next) => next({ ...request, signal: own.signal }),
+    };
     const client = await use(rawClient((await use(front(server.url, [detached]))).port));
     client.send(post(call()));
     await asked.promise;

@@ -28,7 +28,9 @@ test("a slow message handler is back-pressure: the server is stopped, and goes o
   const server = await use(
     rawServer(async (connection) => {
       await connection.receiveRequest();
-      connection.send(`HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {"jsonrpc":"2.0","method":"n"}\n\n`);
+      connection.send(
+        `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {"jsonrpc":"2.0","method":"n"}\n\n`,
+      );
       await entered.promise;
       for (; sent < pieces; sent++) {
         if (connection.send(piece)) continue;
@@ -104,7 +106,12 @@ describe("body transforms", () => {
     for (const how of ["cut", "end"] as const) {
       const stop: Plugin = {
         name: "stop",
-        body: () => ({ write: (bytes, sink) => (sink.emit(bytes), how === "end" ? sink.end() : sink.cut(new ProxyError("STALLED_CLIENT"))) }),
+        body: () => ({
+          write: (bytes, sink) => (
+            sink.emit(bytes),
+            how === "end" ? sink.end() : sink.cut(new ProxyError("STALLED_CLIENT"))
+          ),
+        }),
       };
       const server = await use(rawServer([{ receive: /\r\n\r\n/ }, { send: SSE_HEAD + chunk("data: 1\n\n") }]));
       const client = await use(rawClient((await use(front(server.url, [stop]))).port));
@@ -130,11 +137,15 @@ describe("two proxies in one process", () => {
     const COUNT = { name: "counter.n" } as { name: string; type?: number };
     const server = await use(
       rawServer(async (connection) => {
-        for await (const { method } of connection.requests()) connection.send(method === "GET" ? SSE_HEAD : jsonAnswer("{}"));
+        for await (const { method } of connection.requests())
+          connection.send(method === "GET" ? SSE_HEAD : jsonAnswer("{}"));
       }),
     );
     const config = { servers: { one: { url: `${server.url}/mcp`, path: "/mcp" } }, plugins: [plugin] };
-    const [a, b] = await Promise.all([createPenstock(config).serve({ port: 0 }), createPenstock(config).serve({ port: 0 })]);
+    const [a, b] = await Promise.all([
+      createPenstock(config).serve({ port: 0 }),
+      createPenstock(config).serve({ port: 0 }),
+    ]);
     try {
       const listener = await use(rawClient(b.port));
       listener.send(plain("GET"));

@@ -42,7 +42,11 @@ describe("time limits towards a server", () => {
   test("headers holds for every method but tools/call, which has its own limit", async () => {
     const server = await stuckServer();
     const { port } = await use(front(server.url, [], { timeouts: { headers: 100, call: 400 } }));
-    for (const [request, limit] of [[post(call()), 100], [plain("GET"), 100], [post(call(1, "tools/call")), 400]] as const) {
+    for (const [request, limit] of [
+      [post(call()), 100],
+      [plain("GET"), 100],
+      [post(call(1, "tools/call")), 400],
+    ] as const) {
       const client = await use(rawClient(port));
       client.send(request);
       const [answer, ms] = await elapsed(() => client.receiveResponse());

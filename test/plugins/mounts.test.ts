@@ -21,12 +21,19 @@ async function named(name: string) {
 }
 
 async function ask(url: string): Promise<[status: number, body: unknown]> {
-  const answer = await fetch(url, { method: "POST", body: call(), headers: { "content-type": "application/json" }, redirect: "manual" });
+  const answer = await fetch(url, {
+    method: "POST",
+    body: call(),
+    headers: { "content-type": "application/json" },
+    redirect: "manual",
+  });
   return [answer.status, await answer.json()];
 }
 
 function permutations<T>(list: readonly T[]): T[][] {
-  return list.length < 2 ? [[...list]] : list.flatMap((one, i) => permutations(list.toSpliced(i, 1)).map((rest) => [one, ...rest]));
+  return list.length < 2
+    ? [[...list]]
+    : list.flatMap((one, i) => permutations(list.toSpliced(i, 1)).map((rest) => [one, ...rest]));
 }
 
 const ROOTS = ["/", "/**"];
@@ -58,20 +65,35 @@ describe.each(ROOTS)("%s beside /sse and /{server}/mcp", (root) => {
 
 test("the founding failure: in the naive relay a catch-all that was written first takes everything", async () => {
   const [root, events] = [await named("root"), await named("events")];
-  const wrong = await use(startNaiveRelay([["/", root.url], ["/sse", events.url]]));
+  const wrong = await use(
+    startNaiveRelay([
+      ["/", root.url],
+      ["/sse", events.url],
+    ]),
+  );
   expect(await ask(`${wrong.url}/sse`)).toEqual([200, "root"]);
-  const right = await use(startNaiveRelay([["/sse", events.url], ["/", root.url]]));
+  const right = await use(
+    startNaiveRelay([
+      ["/sse", events.url],
+      ["/", root.url],
+    ]),
+  );
   expect(await ask(`${right.url}/sse`)).toEqual([200, "events"]);
 });
 
 describe("paths", () => {
   test("a trailing slash is the same path, without a redirect", async () => {
-    const { url } = await use(startProxy({ servers: { docs: { url: (await named("docs")).url } }, plugins: [standard()] }));
-    for (const path of ["/docs/mcp", "/docs/mcp/", "/mcp", "/mcp/", "/docs/mcp?x=1"]) expect(await ask(url + path)).toEqual([200, "docs"]);
+    const { url } = await use(
+      startProxy({ servers: { docs: { url: (await named("docs")).url } }, plugins: [standard()] }),
+    );
+    for (const path of ["/docs/mcp", "/docs/mcp/", "/mcp", "/mcp/", "/docs/mcp?x=1"])
+      expect(await ask(url + path)).toEqual([200, "docs"]);
   });
 
   test("a path that is written with a trailing slash is the same as without", async () => {
-    const { url } = await use(startProxy({ servers: { docs: { url: (await named("docs")).url, path: "/d/" } }, plugins: [] }));
+    const { url } = await use(
+      startProxy({ servers: { docs: { url: (await named("docs")).url, path: "/d/" } }, plugins: [] }),
+    );
     for (const path of ["/d", "/d/"]) expect(await ask(url + path)).toEqual([200, "docs"]);
   });
 
@@ -80,12 +102,16 @@ describe("paths", () => {
     const lone = await use(startProxy({ servers: { docs: { url: docs } }, plugins: [standard()] }));
     expect(await ask(`${lone.url}/mcp`)).toEqual([200, "docs"]);
     const two = await use(startProxy({ servers: { docs: { url: docs }, wiki: { url: wiki } }, plugins: [standard()] }));
-    expect(await ask(`${two.url}/mcp`)).toMatchObject([404, { jsonrpc: "2.0", error: { data: { code: "NOT_FOUND" } } }]);
+    expect(await ask(`${two.url}/mcp`)).toMatchObject([
+      404,
+      { jsonrpc: "2.0", error: { data: { code: "NOT_FOUND" } } },
+    ]);
     expect(await ask(`${two.url}/wiki/mcp`)).toEqual([200, "wiki"]);
   });
 
   test("the template and the lone path are options, and an own path wins over both", () => {
-    const pathsOf = (options: object, server: object = {}) => createPenstock({ servers: { docs: { url: URL, ...server } }, plugins: [mounts(options)] }).mounts[0]!.paths;
+    const pathsOf = (options: object, server: object = {}) =>
+      createPenstock({ servers: { docs: { url: URL, ...server } }, plugins: [mounts(options)] }).mounts[0]!.paths;
     expect(pathsOf({})).toEqual(["/docs/mcp", "/mcp"]);
     expect(pathsOf({ path: "/v1/{server}" })).toEqual(["/v1/docs", "/mcp"]);
     expect(pathsOf({ lonePath: false })).toEqual(["/docs/mcp"]);
@@ -98,7 +124,11 @@ describe("two claims on one path stop the start", () => {
   test.each([
     ["the same path", { a: { path: "/x" }, b: { path: "/x" } }, ["/x", "server 'a'", "server 'b'"]],
     ["a trailing slash", { a: { path: "/x" }, b: { path: "/x/" } }, ["/x", "server 'a'", "server 'b'"]],
-    ["parameters of two names", { a: { path: "/:one/x" }, b: { path: "/:two/x" } }, ["/:two/x", "server 'a'", "server 'b'"]],
+    [
+      "parameters of two names",
+      { a: { path: "/:one/x" }, b: { path: "/:two/x" } },
+      ["/:two/x", "server 'a'", "server 'b'"],
+    ],
     ["an own path and a template", { a: {}, b: { path: "/a/mcp" } }, ["/a/mcp", "server 'a'", "server 'b'"]],
     ["two catch-alls", { a: { path: "/**" }, b: { path: "/**:rest" } }, ["/**", "server 'a'", "server 'b'"]],
   ])("%s", (_what, paths, words) => {
@@ -108,14 +138,19 @@ describe("two claims on one path stop the start", () => {
   });
 
   test("a plugin's route against a server's path: both are named, whoever comes first", async () => {
-    const plugin = { name: "status-page", setup: (app: { route(route: object): void }) => app.route({ method: "GET", path: "/docs/mcp", access: "public", handler() {} }) };
+    const plugin = {
+      name: "status-page",
+      setup: (app: { route(route: object): void }) =>
+        app.route({ method: "GET", path: "/docs/mcp", access: "public", handler() {} }),
+    };
     const penstock = createPenstock({ servers: { docs: { url: URL } }, plugins: [mounts(), plugin as never] });
     await expect(penstock.ready()).rejects.toThrow(/server 'docs'.*plugin 'status-page'/);
   });
 });
 
 describe("names as path segments", () => {
-  const pathOf = (name: string) => createPenstock({ servers: { [name]: { url: URL }, other: { url: URL } }, plugins: [mounts()] }).mounts[0]!.path;
+  const pathOf = (name: string) =>
+    createPenstock({ servers: { [name]: { url: URL }, other: { url: URL } }, plugins: [mounts()] }).mounts[0]!.path;
 
   test.each([
     ["Docs", "/Docs/mcp"],
