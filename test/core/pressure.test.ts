@@ -35,10 +35,11 @@ test("a slow message handler is back-pressure: the server is stopped, and goes o
       for (; sent < pieces; sent++) {
         if (connection.send(piece)) continue;
         const drained = new Promise<void>((resolve) => connection.socket.once("drain", () => resolve()));
-        let open = false;
-        void drained.then(() => (open = true));
-        for (let turn = 0; turn < 1000 && !open; turn++) await new Promise((resolve) => setImmediate(resolve));
-        if (!open) blocked.open();
+        const turns = (async () => {
+          for (let turn = 0; turn < 1000; turn++) await new Promise((resolve) => setImmediate(resolve));
+          return "still full";
+        })();
+        if ((await Promise.race([drained, turns])) === "still full") blocked.open();
         await drained;
       }
       connection.fin();
