@@ -27,8 +27,8 @@ export interface DownHost extends Exchange {
   readonly posted: Scan | undefined;
   /** The message hooks of this exchange, if it has any. */
   readonly row: MessageRow | undefined;
-  /** Sends a reply to a server's request. */
-  answerServer(reply: Message): void;
+  /** Sends a reply to a server's request. @param idText the id as the server wrote it */
+  answerServer(reply: Message, idText: string | undefined): void;
   /** Notes why the exchange ends badly. */
   fail(error: ProxyError): void;
   /** A JSON-RPC error response to the posted message. */
@@ -52,26 +52,29 @@ function readerFor(exchange: DownHost, answer: Answer, isStream: boolean): Messa
   // Only an event stream can carry a server's requests and notifications; JSON answers the request that was posted.
   const wanted = isStream ? wants.request || wants.notification || wants.response : wants.response && exchange.posted?.kind === "request";
   if (!wanted) return;
-  return new MessageReader(wants, (message) => {
+  const reader = new MessageReader(wants, (message) => {
     const finish = (shown: Awaited<ReturnType<typeof showMessage>>) => {
       if (!shown || !isReply(shown)) return shown;
-      exchange.answerServer(replyTo(message, shown));
+      exchange.answerServer(replyTo(message, shown), reader.idText(message));
       return [];
     };
     const shown = showMessage(exchange.row!.down, exchange, message);
     return shown instanceof Promise ? shown.then(finish) : finish(shown);
   });
+  return reader;
 }
 
 function send(exchange: DownHost, answer: { status: number; headers: HeaderList; body: Answer["body"] }, isStream: boolean, reader: MessageReader | undefined): Outgoing {
   const { status, headers } = answer;
   const body = answer.body as AnyBody;
   const transforms = transformsFor(exchange, answer);
-  if (reader || transforms.length > 0) headers.delete("content-length");
+  // RFC 9110 §8.6: no length where there can be no body.
+  if (reader || transforms.length > 0 || status === 204) headers.delete("content-length");
   if (body.kind === "empty") return { status, headers, body: null };
   if (!isStream && transforms.length === 0) {
     // A small answer is all here by now, and leaves in one write.
     const bytes = body.kind === "bytes" ? body.bytes : body.source.whole?.();
+    if (bytes && status === 204) return { status, headers, body: null };
     if (bytes) {
       headers.set("content-length", String(bytes.length));
       return { status, headers, body: bytes };

@@ -96,15 +96,18 @@ export class ExchangeRun extends SlotMap implements DownHost {
 
   /** Runs the exchange up to the answer's head. Never rejects. @param verdict refuses it before any hook but the last ones */
   async run(verdict?: ProxyError): Promise<Outgoing> {
+    let answer: Answer | undefined;
     try {
       if (verdict) throw verdict;
       const { hooks } = this.mount;
-      let answer = (hooks.authenticate.length > 0 && (await this.#authenticate())) || (hooks.request.length > 0 && (await this.#requestHooks())) || (await this.#up()) || (await this.#forward(this.#upstreamRequest(), 0));
+      answer = (hooks.authenticate.length > 0 && (await this.#authenticate())) || (hooks.request.length > 0 && (await this.#requestHooks())) || (await this.#up()) || (await this.#forward(this.#upstreamRequest(), 0));
       this.#remember(answer);
       if (hooks.response.length > 0) answer = await this.#responseHooks(answer);
       const outgoing = sendDown(this, answer);
       return this.#leave(outgoing instanceof Promise ? await outgoing : outgoing);
     } catch (cause) {
+      // An error takes its place: nobody reads what the server still sends.
+      if (answer) discard(answer);
       return this.#refuse(this.#asError(cause));
     }
   }
@@ -203,12 +206,14 @@ export class ExchangeRun extends SlotMap implements DownHost {
     return { method, headers: forwardedHeaders(fields), body: this.#body, signal };
   }
 
-  /** The onion: the hooks from `i` on, then the driver. */
-  #forward(request: UpstreamRequest, i: number): Promise<Answer> {
+  /** The onion: the hooks from `i` on, then the driver. @param about what is known of the message that is sent */
+  #forward(request: UpstreamRequest, i: number, about: Partial<Scan> | undefined = this.posted): Promise<Answer> {
     const hook = this.mount.hooks.forward[i];
     if (hook) {
-      const next: Next = (inner) => this.#forward(inner, i + 1);
-      return (async () => (await callHook(hook, "forward", this, () => hook.handler(this, request, next))) ?? next(request))();
+      let sent: Promise<Answer> | undefined;
+      const next: Next = (inner) => (sent = this.#forward(inner, i + 1, about));
+      // A hook that is passed over may have called the server already: a call is never delivered a second time for that.
+      return (async () => (await callHook(hook, "forward", this, () => hook.handler(this, request, next))) ?? sent ?? next(request))();
     }
     const onAbort = (leave: () => void) => {
       // A forward hook may have put another signal there; without one, the core's own wire from client to server counts.
@@ -216,7 +221,7 @@ export class ExchangeRun extends SlotMap implements DownHost {
       else if (this.#gone) leave();
       else this.#onGone.push(leave);
     };
-    return this.mount.driver.send(request, onAbort, this.posted?.method, this.posted?.idText);
+    return this.mount.driver.send(request, onAbort, about?.method, about?.idText);
   }
 
   #remember(answer: Answer): void {
@@ -237,19 +242,19 @@ export class ExchangeRun extends SlotMap implements DownHost {
   }
 
   /** A reply to a server's request goes up as a POST of its own, as if the client had sent it. */
-  answerServer(reply: Message): void {
-    this.#post(reply).catch((cause: unknown) => {
+  answerServer(reply: Message, idText: string | undefined): void {
+    this.#post(reply, idText).catch((cause: unknown) => {
       this.log.warn(() => `${this.mount.server}: the reply to its request did not arrive: ${this.#asError(cause).toLog()}`);
     });
   }
 
-  async #post(reply: Message): Promise<void> {
+  async #post(reply: Message, idText: string | undefined): Promise<void> {
     const headers = forwardedHeaders(this.#incoming.fields);
     headers.set("content-type", "application/json");
     headers.set("accept", "application/json, text/event-stream");
     headers.delete("last-event-id");
     // The server waits for it, whether the client that it asked is still there or not.
-    const answer = await this.#forward({ method: "POST", headers, body: reply, signal: new AbortController().signal }, 0);
+    const answer = await this.#forward({ method: "POST", headers, body: reply, signal: new AbortController().signal }, 0, { idText });
     discard(answer);
     if (answer.status >= 300) this.log.warn(() => `${this.mount.server}: the reply to its request was answered with HTTP ${answer.status}`);
   }

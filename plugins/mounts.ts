@@ -48,6 +48,7 @@ function slugOf(name: string): string {
   if (SEGMENT.test(name)) return name;
   const slug = name
     .normalize("NFKD")
+    .replace(/\p{M}/gu, "")
     .toLowerCase()
     .replace(/[^a-z\d]+/g, "-")
     .replace(/^-+|-+$/g, "");

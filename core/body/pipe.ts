@@ -189,6 +189,8 @@ export class Pipe implements Receiver {
       }
       if (!(result instanceof Promise)) return then();
       this.#busy = true;
+      // However long a hook thinks, the client knows that an answer has begun.
+      this.#outlet!.flushHead();
       result
         .then(() => {
           this.#busy = false;

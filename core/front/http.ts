@@ -38,7 +38,7 @@ export async function serveMount(mount: MountRuntime, request: ServerRequest, ru
     head: new Head(request),
     method: method as Incoming["method"],
     fields: node ? node.req.rawHeaders : [...request.headers].flat(),
-    read: () => (node ? readNode(node.req, mount.maxRequestBytes) : readWeb(request, mount.maxRequestBytes)),
+    read: () => (node ? readNode(node, mount.maxRequestBytes) : readWeb(request, mount.maxRequestBytes)),
   };
   const exchange = new ExchangeRun(mount, incoming);
   const entry = running.add(exchange);
@@ -56,7 +56,12 @@ export async function serveMount(mount: MountRuntime, request: ServerRequest, ru
   return webResponse(outgoing, closed);
 }
 
-type NodeResponse = NodeWritable & { on(event: "close", listener: () => void): unknown; writableFinished: boolean; destroyed: boolean };
+type NodeResponse = NodeWritable & {
+  on(event: "close", listener: () => void): unknown;
+  setHeader(name: string, value: string): unknown;
+  writableFinished: boolean;
+  destroyed: boolean;
+};
 
 /** What is refused before anything is looked at. */
 function verdict(method: string, request: ServerRequest): ProxyError | undefined {
@@ -121,7 +126,7 @@ function webResponse({ status, headers, body }: Outgoing, closed: (whole: boolea
   return new Response(toWebStream(body, closed), init);
 }
 
-function readNode(req: NodeReadable, limit: number): Promise<Uint8Array> {
+function readNode({ req, res }: { req: NodeReadable; res?: NodeResponse }, limit: number): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = [];
     let size = 0;
@@ -136,6 +141,8 @@ function readNode(req: NodeReadable, limit: number): Promise<Uint8Array> {
     const fail = (error: ProxyError) => {
       stop();
       req.pause();
+      // What is left of the body is never read, so no other request can come on this connection.
+      if (!res?.headersSent) res?.setHeader("connection", "close");
       reject(error);
     };
     const onData = (chunk: Uint8Array) => {

@@ -160,7 +160,7 @@ class Call implements Dispatcher.DispatchHandler, Source, WireAnswer {
     this.#early = [];
     if (this.#end === "well") return receiver.end();
     if (this.#end !== "no") return receiver.fail(this.#end);
-    if (this.#gap > 0) this.#timer = setTimeout(() => this.#stop("UPSTREAM_SILENT", `no byte for ${this.#gap} ms`), this.#gap);
+    this.#watchGap();
     if (this.#earlySize > MAX_EARLY) this.resume();
   }
 
@@ -176,8 +176,14 @@ class Call implements Dispatcher.DispatchHandler, Source, WireAnswer {
 
   resume(): void {
     if (this.#end !== "no") return;
-    if (this.#gap > 0) this.#timer?.refresh();
+    this.#watchGap();
     this.#controller?.resume();
+  }
+
+  /** A timer that was cleared cannot be refreshed. */
+  #watchGap(): void {
+    clearTimeout(this.#timer);
+    if (this.#gap > 0) this.#timer = setTimeout(() => this.#stop("UPSTREAM_SILENT", `no byte for ${this.#gap} ms`), this.#gap);
   }
 
   abort(): void {
@@ -199,7 +205,8 @@ function toProxyError(server: string, cause: Error & { code?: string }, started:
   const code = cause.code ?? "";
   if (code === "UND_ERR_CONNECT_TIMEOUT" || code === "ETIMEDOUT") return new ProxyError("UPSTREAM_CONNECT_TIMEOUT", { server, cause });
   if (/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|ERR_OSSL)/.test(code)) return new ProxyError("UPSTREAM_TLS", { server, cause });
-  if (/^(?:HPE_|UND_ERR_HEADERS_OVERFLOW|UND_ERR_INVALID|UND_ERR_RES)/.test(code)) {
+  // undici's parser leaves the code of its error empty.
+  if (cause.name === "HTTPParserError" || /^(?:UND_ERR_HEADERS_OVERFLOW|UND_ERR_INVALID|UND_ERR_RES)/.test(code)) {
     return new ProxyError(started ? "UPSTREAM_BROKE" : "UPSTREAM_INVALID", { server, cause });
   }
   if (/^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|EACCES|EPERM|ENOENT)$/.test(code) || cause instanceof AggregateError) {

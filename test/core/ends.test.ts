@@ -1,0 +1,146 @@
+import { standard } from "mcp-penstock/plugins/standard";
+import { describe, expect, test } from "vitest";
+import { gate, rawClient, rawServer, type RawConnection, within } from "../_harness/peers.ts";
+import { testScope } from "../_harness/scope.ts";
+import { SSE_HEAD, call, chunk, front, plain, post } from "../_harness/wire.ts";
+
+const use = testScope();
+const EVENT = 'data: {"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}\n\n';
+const CLOSE_HEAD = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+const SHORT_HEAD = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 4000\r\n\r\n";
+
+/** Makes the core frame the stream: it sees nothing that comes here. */
+const framing = { name: "framing", message: { filter: { direction: "down", kind: "request" }, handler() {} } };
+const STACKS = [
+  ["the bare core", []],
+  ["standard()", [standard()]],
+] as const;
+const CUTS: [string, string, (connection: RawConnection) => void][] = [
+  ["reset", SSE_HEAD + chunk(EVENT), (connection) => connection.reset()],
+  ["FIN inside a chunked body", SSE_HEAD + chunk(EVENT), (connection) => connection.fin()],
+  ["FIN before the content-length is full", SHORT_HEAD + EVENT, (connection) => connection.fin()],
+  ["bad chunk size", SSE_HEAD + chunk(EVENT), (connection) => void connection.send("zz\r\n")],
+];
+
+/** Sends `text`, waits until the test has seen it, then ends in its own way. */
+async function brokenServer(text: string, end: (connection: RawConnection) => void) {
+  const seen = gate();
+  const server = await use(
+    rawServer(async (connection) => {
+      await connection.receiveRequest();
+      connection.send(text);
+      await seen.promise;
+      end(connection);
+    }),
+  );
+  return { server, seen };
+}
+
+describe.each(STACKS)("the end of a stream through %s", (_stack, plugins) => {
+  test.each(CUTS)("server: %s: the client gets what came, no terminal chunk, and a cut", async (_cut, text, end) => {
+    const { server, seen } = await brokenServer(text, end);
+    const client = await use(rawClient((await use(front(server.url, plugins))).port));
+    client.send(post(call()));
+    await client.receive(/\}\}\n\n/);
+    seen.open();
+    await within(client.ended, "the cut");
+    const answer = client.response();
+    expect(answer).toMatchObject({ status: 200, body: EVENT, complete: false });
+    expect(client.received.match(/HTTP\/1\.1/g)).toHaveLength(1);
+  });
+
+  test("a clean end of the server is a clean end for the client, on GET too", async () => {
+    const { server, seen } = await brokenServer(
+      SSE_HEAD + chunk(EVENT),
+      (connection) => void connection.send(chunk("")),
+    );
+    const client = await use(rawClient((await use(front(server.url, plugins))).port));
+    client.send(plain("GET"));
+    await client.receive(/\}\}\n\n/);
+    seen.open();
+    await client.receive(/0\r\n\r\n$/);
+    expect(client.response()).toMatchObject({ body: EVENT, complete: true });
+  });
+});
+
+test("a JSON answer that is shorter than its content-length is cut, not completed", async () => {
+  const { server, seen } = await brokenServer(
+    'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"a":',
+    (connection) => connection.fin(),
+  );
+  const client = await use(rawClient((await use(front(server.url))).port));
+  client.send(post(call()));
+  await client.receive(/\{"a":/);
+  seen.open();
+  await within(client.ended, "the cut");
+  expect(client.response()).toMatchObject({ body: '{"a":', complete: false });
+});
+
+describe("a framed stream", () => {
+  test.each(CUTS)(
+    "server: %s: the pending id gets an error event, once, then the connection is cut",
+    async (_cut, text, end) => {
+      const { server, seen } = await brokenServer(text, end);
+      const client = await use(rawClient((await use(front(server.url, [framing, standard()]))).port));
+      client.send(post(call("9007199254740993")));
+      await client.receive(/\}\}\n\n/);
+      seen.open();
+      await within(client.ended, "the cut");
+      const { body, complete } = client.response();
+      expect(complete).toBe(false);
+      expect(body.startsWith(EVENT)).toBe(true);
+      const words = body.slice(EVENT.length);
+      expect(words).toMatch(
+        /^data: \{"jsonrpc":"2\.0","id":9007199254740993,"error":\{"code":-32603,.*"UPSTREAM_BROKE".*\}\n\n$/,
+      );
+    },
+  );
+
+  test("an id that was answered before the cut gets no error", async () => {
+    const response = 'data: {"jsonrpc":"2.0","id":1,"result":{}}\n\n';
+    const { server, seen } = await brokenServer(SSE_HEAD + chunk(response), (connection) => connection.reset());
+    const client = await use(rawClient((await use(front(server.url, [framing]))).port));
+    client.send(post(call()));
+    await client.receive(/result":\{\}\}\n\n/);
+    seen.open();
+    await within(client.ended, "the cut");
+    expect(client.response()).toMatchObject({ body: response, complete: false });
+  });
+
+  test("a listening GET has no pending id: it is only cut", async () => {
+    const { server, seen } = await brokenServer(SSE_HEAD + chunk(EVENT), (connection) => connection.reset());
+    const client = await use(rawClient((await use(front(server.url, [framing]))).port));
+    client.send(plain("GET"));
+    await client.receive(/\}\}\n\n/);
+    seen.open();
+    await within(client.ended, "the cut");
+    expect(client.response()).toMatchObject({ body: EVENT, complete: false });
+  });
+
+  // HTTP/1.0 style: the end of the connection is the end of the body, so the server's death looks like a clean end.
+  test("a close-delimited stream that ends before the response gets an error event, then a clean end", async () => {
+    const { server, seen } = await brokenServer(CLOSE_HEAD + EVENT, (connection) => connection.fin());
+    const client = await use(rawClient((await use(front(server.url, [framing]))).port));
+    client.send(post(call()));
+    await client.receive(/\}\}\n\n/);
+    seen.open();
+    await client.receive(/0\r\n\r\n$/);
+    const { body, complete } = client.response();
+    expect(complete).toBe(true);
+    expect(body.slice(EVENT.length)).toMatch(/^data: \{"jsonrpc":"2\.0","id":1,"error":/);
+  });
+
+  test("a stream that names an event id may end early: the client resumes it", async () => {
+    const primed = "id: 1\ndata: \n\n";
+    const { server, seen } = await brokenServer(
+      SSE_HEAD + chunk(primed),
+      (connection) => void connection.send(chunk("")),
+    );
+    const client = await use(rawClient((await use(front(server.url, [framing]))).port));
+    client.send(post(call()));
+    await client.receive(/data: \n\n/);
+    seen.open();
+    await client.receive(/0\r\n\r\n$/);
+    expect(client.response()).toMatchObject({ body: primed, complete: true });
+  });
+});

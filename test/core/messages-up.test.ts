@@ -1,0 +1,103 @@
+import { type MessageHook, type Plugin, ProxyError } from "mcp-penstock";
+import { describe, expect, test } from "vitest";
+import { rawClient, rawServer } from "../_harness/peers.ts";
+import { testScope } from "../_harness/scope.ts";
+import { call, front, jsonAnswer, post } from "../_harness/wire.ts";
+
+const use = testScope();
+const BIG = "9007199254740993";
+const hook = (
+  direction: "up" | "down",
+  kind: MessageHook["filter"]["kind"],
+  handler: MessageHook["handler"],
+  method?: string,
+): Plugin => ({
+  name: `${direction}-${kind}`,
+  message: { filter: { direction, kind, method }, handler },
+});
+
+/** A proxy before a server that answers every request with `answer`, and a client. */
+async function setUp(plugins: unknown, answer: string | ((body: string) => string)) {
+  const server = await use(
+    rawServer(async (connection) => {
+      for await (const { body } of connection.requests())
+        connection.send(typeof answer === "string" ? answer : answer(body));
+    }),
+  );
+  const { port } = await use(front(server.url, plugins));
+  const client = await use(rawClient(port));
+  const bodies = () =>
+    server.connections.flatMap(({ received }) =>
+      received
+        .split(/\r\n\r\n/)
+        .slice(1)
+        .map((body) => body.split("POST ")[0]),
+    );
+  return { server, port, client, bodies };
+}
+
+describe("up", () => {
+  test("a hook that changes nothing leaves the posted bytes as they are", async () => {
+    const { client, bodies } = await setUp([hook("up", "request", () => {})], jsonAnswer("{}"));
+    const odd = `{ "params":{"é":"\\u00e9", "n":1.0e2}, "method":"tools/list" ,"id":${BIG},"jsonrpc":"2.0" }`;
+    client.send(post(odd));
+    await client.receiveResponse();
+    expect(bodies().map((body) => Buffer.from(body!, "latin1").toString())).toEqual([odd]);
+  });
+
+  test("a changed message is what the server gets, and a big id keeps its digits", async () => {
+    const rename = hook(
+      "up",
+      "request",
+      (_exchange, message) => ({ ...message, params: { ...message.params, name: "new" } }),
+      "tools/call",
+    );
+    const { client, bodies } = await setUp([rename], jsonAnswer("{}"));
+    client.send(post(call(BIG, "tools/call", '{"name":"old"}')));
+    await client.receiveResponse();
+    client.send(post(call(BIG, "tools/list", '{"name":"old"}')));
+    await client.receiveResponse();
+    expect(bodies()).toEqual([
+      `{"jsonrpc":"2.0","id":${BIG},"method":"tools/call","params":{"name":"new"}}`,
+      call(BIG, "tools/list", '{"name":"old"}'),
+    ]);
+  });
+
+  test("a Reply is the answer, with the id as posted, and the server is never called", async () => {
+    const { client, server } = await setUp(
+      [hook("up", "request", () => ({ reply: { result: { mine: true } } }))],
+      jsonAnswer("{}"),
+    );
+    client.send(post(call(BIG)));
+    const { status, body } = await client.receiveResponse();
+    expect([status, body]).toEqual([200, `{"jsonrpc":"2.0","id":${BIG},"result":{"mine":true}}`]);
+    expect(server.connections).toHaveLength(0);
+  });
+
+  test("null drops a notification with 202; a request may not vanish", async () => {
+    const drop = [hook("up", "notification", () => null), hook("up", "request", () => null)];
+    const { client, server } = await setUp(drop, jsonAnswer("{}"));
+    client.send(post('{"jsonrpc":"2.0","method":"notifications/x"}'));
+    expect(await client.receiveResponse()).toMatchObject({ status: 202, body: "" });
+    client.send(post(call(3)));
+    const { status, body } = await client.receiveResponse();
+    expect(status).toBe(500);
+    expect(JSON.parse(body)).toMatchObject({ id: 3, error: { data: { code: "PLUGIN_FAILED" } } });
+    expect(server.connections).toHaveLength(0);
+  });
+
+  test.each([
+    ["a ProxyError is a verdict with the posted id", new ProxyError("RATE_LIMITED"), "skip", 429],
+    ["another error denies", new Error("secret"), "deny", 500],
+    ["with skip the message goes on", new Error("secret"), "skip", 200],
+  ] as const)("a handler that throws: %s", async (_what, error, onFailure, status) => {
+    const bad = { ...hook("up", "request", () => Promise.reject(error)), onFailure };
+    const { client, server } = await setUp([bad], jsonAnswer("{}"));
+    client.send(post(call('"x"')));
+    const answer = await client.receiveResponse();
+    expect(answer.status).toBe(status);
+    if (status !== 200) expect(JSON.parse(answer.body)).toMatchObject({ id: "x" });
+    expect(answer.body).not.toContain("secret");
+    expect(server.requests).toBe(status === 200 ? 1 : 0);
+  });
+});
