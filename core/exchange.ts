@@ -52,6 +52,8 @@ export class ExchangeRun extends SlotMap implements DownHost {
   #bytesUp = 0;
   #error: ProxyError | undefined;
   #finished = false;
+  /** The proxy stops: the answer says that its connection ends with it. */
+  draining = false;
 
   constructor(mount: MountRuntime, incoming: Incoming) {
     super();
@@ -149,6 +151,7 @@ export class ExchangeRun extends SlotMap implements DownHost {
 
   /** The proxy stops: streams are brought to their end by the transforms that know how. */
   drain(): void {
+    this.draining = true;
     if (this.#outgoing?.body instanceof Pipe) this.#outgoing.body.drain();
   }
 

@@ -49,7 +49,7 @@ export async function listen(penstock: Penstock, options: ServeOptions): Promise
     url,
     port: Number(new URL(url).port),
     async stop() {
-      // Answers still under way tell their clients that this connection ends with them.
+      // Requests that still arrive are told that their connection ends with the answer; exchanges under way know by drain().
       node?.prependListener("request", (_request, response) => response.setHeader("connection", "close"));
       const refused = server.close(false);
       penstock.drain();

@@ -52,6 +52,7 @@ export async function serveMount(mount: MountRuntime, request: ServerRequest, ru
   if (res?.destroyed) closed(false);
   if (!node) request.signal.addEventListener("abort", () => closed(false), { once: true });
   const outgoing = await exchange.run(verdict(method, request));
+  if (res && exchange.draining) outgoing.headers.set("connection", "close");
   if (res) return nodeResponse(outgoing);
   return webResponse(outgoing, closed);
 }
