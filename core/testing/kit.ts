@@ -103,7 +103,7 @@ export async function testPlugin(plugins: PluginOption, options: PluginTestOptio
 
 function readMessages(text: string, type: string): Message[] {
   if (type.startsWith("text/event-stream")) {
-    const events = text.split(/\n\n|\r\n\r\n|\r\r/).map((event) => parseEvent(event).data);
+    const events = text.split(/\n\n|\r\n\r\n|\r\r/).map((event, i) => parseEvent(event, i === 0).data);
     return events.filter((data) => data !== undefined).map((data) => JSON.parse(data) as Message);
   }
   return type.startsWith("application/json") && text !== "" ? [JSON.parse(text) as Message] : [];
