@@ -7,7 +7,7 @@ import { MessageReader } from "./body/reader.ts";
 import type { Scan } from "./body/scan.ts";
 import { writeEvent } from "./body/sse.ts";
 import { ProxyError, isProxyError } from "./errors.ts";
-import { HeaderList } from "./headers.ts";
+import { HeaderList, isEventStream } from "./headers.ts";
 import type { MessageRow } from "./hooks.ts";
 import { callHook, showMessage } from "./messages.ts";
 import type { MountRuntime } from "./mount.ts";
@@ -38,7 +38,7 @@ export interface DownHost extends Exchange {
 /** @throws ProxyError when a hook must read the answer and cannot */
 export function sendDown(exchange: DownHost, answer: Answer): Awaitable<Outgoing> {
   const headers = answer.headers instanceof HeaderList ? answer.headers : HeaderList.from(answer.headers);
-  const isStream = headers.get("content-type")?.startsWith("text/event-stream") ?? false;
+  const isStream = isEventStream(headers);
   const reader = readerFor(exchange, answer, isStream);
   if (reader && headers.has("content-encoding")) throw invalid(exchange, "a content coding that was not asked for");
   if (reader && !isStream) return readJson(exchange, reader, answer).then((body) => send(exchange, { ...answer, headers, body }, false, undefined));

@@ -116,6 +116,11 @@ function checked(name: string, value: string): string {
   return name.toLowerCase();
 }
 
+/** Whether an answer is an event stream that can be read as it comes: without a content coding. */
+export function isEventStream(headers: Headers): boolean {
+  return /^text\/event-stream\s*(?:;|$)/i.test(headers.get("content-type") ?? "") && !headers.has("content-encoding");
+}
+
 /** Whether a field belongs to one connection and stays there. */
 export function isHopByHop(name: string): boolean {
   return HOP_BY_HOP.has(name);

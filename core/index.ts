@@ -6,6 +6,7 @@ export { isRecord } from "./body/message.ts";
 export { ANONYMOUS, defineConfig, defineState } from "./define.ts";
 export { ERRORS, ProxyError, isProxyError } from "./errors.ts";
 export type { ErrorCode, ErrorDetails } from "./errors.ts";
+export { isEventStream } from "./headers.ts";
 export { createLogger } from "./log.ts";
 export type { LogLevel, LogText, Logger } from "./log.ts";
 export type { PathClaim } from "./paths.ts";

@@ -14,12 +14,7 @@ export class Timers {
     const period = Math.min(Math.max(Math.round(ms), 10), 2 ** 31 - 1);
     const wheel = this.#wheels.get(period) ?? this.#start(period);
     const entry = wheel.runs.add(run);
-    return () => {
-      wheel.runs.remove(entry);
-      if (wheel.runs.size > 0 || this.#wheels.get(period) !== wheel) return;
-      clearInterval(wheel.handle);
-      this.#wheels.delete(period);
-    };
+    return () => wheel.runs.remove(entry);
   }
 
   close(): void {
@@ -30,6 +25,11 @@ export class Timers {
   #start(period: number) {
     const runs = new Bag<() => void>();
     const handle = setInterval(() => {
+      // Stopped here and not when the last one leaves: short answers come and go many times within a period.
+      if (runs.size === 0) {
+        clearInterval(handle);
+        this.#wheels.delete(period);
+      }
       for (const run of runs.values()) run();
     }, period);
     handle.unref?.();

@@ -1,4 +1,4 @@
-import { type Answer, type ByteTransform, type Exchange, type Plugin, ProxyError } from "../core/index.ts";
+import { type ByteTransform, type Exchange, type Plugin, ProxyError, isEventStream } from "../core/index.ts";
 
 /** Options of {@link sseRelay}. Times are in milliseconds; 0, `NaN` and `Infinity` turn a thing off. */
 export interface SseRelayOptions {
@@ -26,7 +26,7 @@ export function sseRelay(options: SseRelayOptions = {}): Plugin {
   return {
     name: "sse-relay",
     response(_exchange, answer) {
-      if (!isEventStream(answer)) return;
+      if (!isEventStream(answer.headers)) return;
       const { headers } = answer;
       headers.delete("content-length");
       headers.set("cache-control", "no-cache, no-transform");
@@ -34,13 +34,9 @@ export function sseRelay(options: SseRelayOptions = {}): Plugin {
       headers.set("x-accel-buffering", "no");
     },
     body(exchange, answer) {
-      if (isEventStream(answer)) return keepOpen(exchange, { keepAlive, stallTimeout, retry });
+      if (isEventStream(answer.headers)) return keepOpen(exchange, { keepAlive, stallTimeout, retry });
     },
   };
-}
-
-function isEventStream(answer: Answer): boolean {
-  return answer.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
 }
 
 function keepOpen(exchange: Exchange, { keepAlive, stallTimeout, retry }: Required<SseRelayOptions>): ByteTransform {

@@ -157,12 +157,20 @@ export class SseFramer {
   /** @returns the bytes to send instead, or nothing to send the same */
   #event(bytes: Buffer, isFirst: boolean): Awaitable<Uint8Array | undefined> {
     if (bytes.length > this.#limit) throw this.#tooLarge();
+    if (this.#isOnlyResponse(bytes)) return undefined;
     const { data, event, others } = parseEvent(bytes.toString(), isFirst);
     // Clients dispatch only `message` events as JSON-RPC; `endpoint` and others are not messages.
     if (data === undefined || event !== "message") return undefined;
     const result = this.#reader.read(data);
     const write = (messages: readonly Message[] | undefined) => messages && this.#write(messages, others);
     return result instanceof Promise ? result.then(write) : write(result);
+  }
+
+  /** An event without a `method` key is at most a response: where no hook wants those, even a large one is not parsed. */
+  #isOnlyResponse(bytes: Buffer): boolean {
+    if (this.#reader.wants.response || bytes.includes('"method"', 0, "latin1") || bytes.includes(ESCAPE, 0, "latin1")) return false;
+    this.#reader.responded ||= bytes.includes('"result"', 0, "latin1") || bytes.includes('"error"', 0, "latin1");
+    return true;
   }
 
   #write(messages: readonly Message[], others: string[]): Uint8Array {

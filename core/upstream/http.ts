@@ -2,7 +2,7 @@
 import { StreamBody } from "../body/body.ts";
 import { writeMessage } from "../body/message.ts";
 import { ProxyError } from "../errors.ts";
-import { HeaderList, connectionOptions, isHopByHop } from "../headers.ts";
+import { HeaderList, connectionOptions, isEventStream, isHopByHop } from "../headers.ts";
 import type { Answer, Message, ServerConfig, Timeouts, UpstreamRequest } from "../types.ts";
 import { connectNode } from "./client.node.ts";
 
@@ -96,7 +96,7 @@ export function createHttpDriver(name: string, config: ServerConfig): Driver {
       answer = await client.send(wire, onAbort);
     }
     const headers = responseHeaders(answer.headers);
-    answer.limitGap(headers.get("content-type")?.startsWith("text/event-stream") ? timeouts.stream : timeouts.body);
+    answer.limitGap(isEventStream(headers) ? timeouts.stream : timeouts.body);
     return { status: answer.status, headers, body: new StreamBody(answer.source) };
   }
   return { send, close: () => client.close() };
