@@ -16,6 +16,14 @@ export default defineBuildConfig({
     // Without it every plugin file would import h3 only because it shares a chunk with the app.
     output: { hoistTransitiveImports: false },
     // Only published code must have explicit types on its exports (JSR and fast .d.ts need it).
-    dts: { compilerOptions: { isolatedDeclarations: true, declaration: true, noEmit: false, allowImportingTsExtensions: true, emitDeclarationOnly: true } },
+    dts: {
+      compilerOptions: {
+        isolatedDeclarations: true,
+        declaration: true,
+        noEmit: false,
+        allowImportingTsExtensions: true,
+        emitDeclarationOnly: true,
+      },
+    },
   },
 });

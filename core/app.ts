@@ -5,6 +5,7 @@ import { Bag } from "./bag.ts";
 import { jsonText } from "./body/body.ts";
 import { errorResponse } from "./body/message.ts";
 import { ClientMemory } from "./clients.ts";
+import { Deadlines } from "./deadlines.ts";
 import { ProxyError, isProxyError } from "./errors.ts";
 import { type Running, headOf, serveMount, toResponse } from "./front/http.ts";
 import { orderPlugins } from "./hooks.ts";
@@ -52,8 +53,17 @@ export interface PenstockOptions {
 export function createPenstock(input: PenstockConfig, options: PenstockOptions = {}): Penstock {
   const log = options.logger ?? SILENT;
   const config = applyConfigHooks(input);
-  const shared: Shared = { log, timers: new Timers(), clients: new ClientMemory(), connect: options.connect ?? createHttpDriver };
-  const mounts = Object.entries(config.servers).map(([name, server]) => new MountRuntime(name, server, config.plugins, shared));
+  const shared: Shared = {
+    log,
+    timers: new Timers(),
+    deadlines: new Deadlines(),
+    clients: new ClientMemory(),
+    nextId: createIds(),
+    connect: options.connect ?? createHttpDriver,
+  };
+  const mounts = Object.entries(config.servers).map(
+    ([name, server]) => new MountRuntime(name, server, config.plugins, shared),
+  );
   const rootPlugins = orderPlugins(config.plugins);
   const plugins = [...new Set([...rootPlugins, ...mounts.flatMap((mount) => mount.hooks.plugins)])];
   const guards = rootPlugins.filter((plugin) => plugin.guard);
@@ -94,7 +104,9 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
           busy = true;
           Promise.resolve()
             .then(run)
-            .catch((cause: unknown) => log.error(() => new ProxyError("PLUGIN_FAILED", { plugin: plugin.name, hook: "every", cause }).toLog()))
+            .catch((cause: unknown) =>
+              log.error(() => new ProxyError("PLUGIN_FAILED", { plugin: plugin.name, hook: "every", cause }).toLog()),
+            )
             .finally(() => (busy = false));
         });
       },
@@ -108,7 +120,11 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
         if (early) return toResponse(early, request);
       } catch (cause) {
         if (plugin.onFailure === "skip" && !isProxyError(cause)) continue;
-        return errorToResponse(isProxyError(cause) ? cause : new ProxyError("PLUGIN_FAILED", { plugin: plugin.name, hook: "guard", cause }), log, request);
+        return errorToResponse(
+          isProxyError(cause) ? cause : new ProxyError("PLUGIN_FAILED", { plugin: plugin.name, hook: "guard", cause }),
+          log,
+          request,
+        );
       }
     }
     return app.fetch(request);
@@ -127,7 +143,13 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
     async serve(serveOptions) {
       await ready();
       const { listen } = await import("./serve.ts");
-      return listen(this, { port: config.port, host: config.host, drainTimeout: config.drainTimeout, allowUnauthenticated: config.allowUnauthenticated, ...serveOptions });
+      return listen(this, {
+        port: config.port,
+        host: config.host,
+        drainTimeout: config.drainTimeout,
+        allowUnauthenticated: config.allowUnauthenticated,
+        ...serveOptions,
+      });
     },
     drain() {
       if (!draining) shared.timers.every(100, () => running.values().forEach((exchange) => exchange.drain()));
@@ -141,6 +163,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
     async close() {
       for (const exchange of running.values()) exchange.closed(false);
       shared.timers.close();
+      shared.deadlines.close();
       for (const plugin of plugins) {
         try {
           await plugin.close?.();
@@ -153,14 +176,29 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   };
 }
 
+/** Ids of exchanges: random per proxy, so that two of them do not meet in one log, and counted within it. */
+function createIds(): () => string {
+  const proxy = crypto.randomUUID().slice(0, 8);
+  let count = 0;
+  return () => `${proxy}-${(++count).toString(36)}`;
+}
+
 /** Each plugin's `config` hook sees what the one before left. Plugins of a single server have no say in it. */
 function applyConfigHooks(input: PenstockConfig): PenstockConfig {
-  if (!input?.servers || Object.keys(input.servers).length === 0) throw new ProxyError("BAD_CONFIG", { hint: "servers: at least one server is needed." });
-  let config = { ...input, servers: Object.fromEntries(Object.entries(input.servers).map(([name, server]) => [name, { ...server }])) };
+  if (!input?.servers || Object.keys(input.servers).length === 0)
+    throw new ProxyError("BAD_CONFIG", { hint: "servers: at least one server is needed." });
+  let config = {
+    ...input,
+    servers: Object.fromEntries(Object.entries(input.servers).map(([name, server]) => [name, { ...server }])),
+  };
   for (const plugin of orderPlugins(input.plugins)) {
     const { plugins } = config;
     config = { ...config, ...plugin.config?.(config) };
-    if (config.plugins !== plugins) throw new ProxyError("BAD_OPTION", { plugin: `plugin '${plugin.name}'`, hint: "A `config` hook may not change `plugins`." });
+    if (config.plugins !== plugins)
+      throw new ProxyError("BAD_OPTION", {
+        plugin: `plugin '${plugin.name}'`,
+        hint: "A `config` hook may not change `plugins`.",
+      });
   }
   return config;
 }

@@ -22,15 +22,25 @@ export class ClientMemory {
     const header = head.headers.get("mcp-protocol-version");
     const declared = isRecord(meta) ? meta[`${META}clientCapabilities`] : undefined;
     const info = isRecord(meta) ? meta[`${META}clientInfo`] : undefined;
-    if (typeof claim === "string" || (head.method === "POST" && message?.method !== "initialize" && eraOf(header) === "modern")) {
+    if (
+      typeof claim === "string" ||
+      (head.method === "POST" && message?.method !== "initialize" && eraOf(header) === "modern")
+    ) {
       return client("modern", typeof claim === "string" ? claim : header!, declared, info);
     }
     if (message?.method === "initialize") {
       const { protocolVersion, capabilities, clientInfo } = message.params ?? {};
-      return client("legacy", typeof protocolVersion === "string" ? protocolVersion : ASSUMED, capabilities, clientInfo);
+      return client(
+        "legacy",
+        typeof protocolVersion === "string" ? protocolVersion : ASSUMED,
+        capabilities,
+        clientInfo,
+      );
     }
     const session = head.headers.get("mcp-session-id");
-    return (session && this.#recall(`${owner}\0${session}`)) || client("legacy", header ?? ASSUMED, undefined, undefined);
+    return (
+      (session && this.#recall(`${owner}\0${session}`)) || client("legacy", header ?? ASSUMED, undefined, undefined)
+    );
   }
 
   /** A session began. */
@@ -66,5 +76,10 @@ function eraOf(version: string | null): Era {
 }
 
 function client(era: Era, version: string, capabilities: unknown, info: unknown): ClientInfo {
-  return { era, version, capabilities: isRecord(capabilities) ? capabilities : undefined, info: isRecord(info) ? (info as Json) : undefined };
+  return {
+    era,
+    version,
+    capabilities: isRecord(capabilities) ? capabilities : undefined,
+    info: isRecord(info) ? (info as Json) : undefined,
+  };
 }

@@ -9,7 +9,12 @@ import { expandVariables } from "./variables.ts";
 import type { PenstockConfig, TlsOptions } from "./types.ts";
 
 const ms = z.number("a number of milliseconds").int("whole milliseconds").min(0, "0 or more milliseconds");
-const plugins = z.custom((value) => value === undefined || value === null || typeof value === "object" || !value, "a plugin, or a list of plugins").optional();
+const plugins = z
+  .custom(
+    (value) => value === undefined || value === null || typeof value === "object" || !value,
+    "a plugin, or a list of plugins",
+  )
+  .optional();
 const size = z.int("a whole number of bytes").min(1, "1 byte or more").optional();
 const path = z.string('a path such as "/mcp"').regex(/^\/[^\s?#]*$/, 'a path that begins with "/", without query');
 const strings = z.record(z.string(), z.string());
@@ -17,15 +22,27 @@ const strings = z.record(z.string(), z.string());
 const server = z.strictObject({
   url: z
     .string('an http: or https: URL, e.g. "https://docs.example.com/mcp"')
-    .refine((text) => URL.canParse(text) && /^https?:/i.test(text), 'an http: or https: URL, e.g. "https://docs.example.com/mcp"')
-    .refine((text) => !URL.canParse(text) || new URL(text).username + new URL(text).password === "", "a URL without user and password; set an authorization header in `headers`"),
+    .refine(
+      (text) => URL.canParse(text) && /^https?:/i.test(text),
+      'an http: or https: URL, e.g. "https://docs.example.com/mcp"',
+    )
+    .refine(
+      (text) => !URL.canParse(text) || new URL(text).username + new URL(text).password === "",
+      "a URL without user and password; set an authorization header in `headers`",
+    ),
   transport: z.literal("http").optional(),
   headers: strings.optional(),
   path: z.union([path, z.array(path).min(1)]).optional(),
   plugins,
   timeouts: z.strictObject({ connect: ms, headers: ms, call: ms, body: ms, stream: ms }).partial().optional(),
   tls: z
-    .strictObject({ ca: z.union([z.string(), z.array(z.string())]), cert: z.string(), key: z.string(), passphrase: z.string(), rejectUnauthorized: z.boolean() })
+    .strictObject({
+      ca: z.union([z.string(), z.array(z.string())]),
+      cert: z.string(),
+      key: z.string(),
+      passphrase: z.string(),
+      rejectUnauthorized: z.boolean(),
+    })
     .partial()
     .optional(),
   maxRequestBytes: size,
@@ -33,7 +50,9 @@ const server = z.strictObject({
 });
 
 const schema = z.strictObject({
-  servers: z.record(z.string().min(1), server).refine((servers) => Object.keys(servers).length > 0, "at least one server"),
+  servers: z
+    .record(z.string().min(1), server)
+    .refine((servers) => Object.keys(servers).length > 0, "at least one server"),
   plugins,
   port: z.int("a whole number from 0 to 65535").min(0, "0 to 65535").max(65_535, "0 to 65535").optional(),
   host: z.string().min(1, 'an address such as "127.0.0.1"').optional(),
@@ -54,8 +73,12 @@ export interface LoadedConfig {
  * @returns `undefined` when no file was named and none is there
  * @throws ProxyError `BAD_CONFIG` with every mistake, each with its place in the file
  */
-export async function loadConfigFile(file: string | undefined, cwd: string = process.cwd()): Promise<LoadedConfig | undefined> {
-  if (file !== undefined && !existsSync(resolve(cwd, file))) throw bad(`There is no file ${file}. Name an existing one with --config.`);
+export async function loadConfigFile(
+  file: string | undefined,
+  cwd: string = process.cwd(),
+): Promise<LoadedConfig | undefined> {
+  if (file !== undefined && !existsSync(resolve(cwd, file)))
+    throw bad(`There is no file ${file}. Name an existing one with --config.`);
   const loaded = await loadConfig<PenstockConfig>({
     cwd,
     name: "penstock",
@@ -85,7 +108,11 @@ export async function loadConfigFile(file: string | undefined, cwd: string = pro
 export function checkConfig(input: unknown, source: string): PenstockConfig {
   const mistakes: string[] = [];
   const { servers, ...rest } = (input ?? {}) as { servers?: unknown };
-  return validate({ ...rest, ...(servers !== undefined && { servers: expandVariables(servers, "servers", mistakes) }) }, source, mistakes);
+  return validate(
+    { ...rest, ...(servers !== undefined && { servers: expandVariables(servers, "servers", mistakes) }) },
+    source,
+    mistakes,
+  );
 }
 
 /**
@@ -97,10 +124,12 @@ export function checkConfig(input: unknown, source: string): PenstockConfig {
 export function validate(input: Record<string, unknown>, source: string, mistakes: string[]): PenstockConfig {
   const result = schema.safeParse(withoutCommands(input, mistakes), { reportInput: true });
   const places = new Set(mistakes.map(placeOf));
-  if (!result.success) mistakes.push(...result.error.issues.flatMap(explain).filter((mistake) => !places.has(placeOf(mistake))));
+  if (!result.success)
+    mistakes.push(...result.error.issues.flatMap(explain).filter((mistake) => !places.has(placeOf(mistake))));
   if (mistakes.length > 0) throw bad(`${source}:\n${mistakes.map((mistake) => `  - ${mistake}`).join("\n")}`);
   const config = result.data as PenstockConfig;
-  for (const [name, { tls }] of Object.entries(config.servers)) if (tls) readPem(tls, dirname(source), `servers.${name}.tls`);
+  for (const [name, { tls }] of Object.entries(config.servers))
+    if (tls) readPem(tls, dirname(source), `servers.${name}.tls`);
   return config;
 }
 
@@ -113,7 +142,9 @@ function withoutCommands(input: Record<string, unknown>, mistakes: string[]): un
   if (!isRecord(input.servers)) return input;
   const servers = Object.entries(input.servers).map(([name, entry]) => {
     if (!isRecord(entry) || entry.command === undefined) return [name, entry];
-    mistakes.push(`servers.${name}.command: servers that are started by a command are not supported yet; give the url of one that speaks HTTP.`);
+    mistakes.push(
+      `servers.${name}.command: servers that are started by a command are not supported yet; give the url of one that speaks HTTP.`,
+    );
     return [name, { url: "http://command.invalid" }];
   });
   return { ...input, servers: Object.fromEntries(servers) };
@@ -131,15 +162,34 @@ function whyNotLoaded(cause: unknown): string {
 /** One sentence per mistake: where, what was found, what is allowed. */
 function explain(issue: z.core.$ZodIssue): string[] {
   const where = issue.path.join(".") || "the configuration";
-  if (issue.code === "unrecognized_keys") return issue.keys.map((key) => `${[...issue.path, key].join(".")}: unknown key. ${allowedKeys(issue.path)}`);
+  if (issue.code === "unrecognized_keys")
+    return issue.keys.map((key) => `${[...issue.path, key].join(".")}: unknown key. ${allowedKeys(issue.path)}`);
   // One value or a list of them: the branch that was meant.
-  if (issue.code === "invalid_union") return issue.errors.at(Array.isArray(issue.input) ? -1 : 0)!.flatMap((inner) => explain({ ...inner, path: [...issue.path, ...inner.path] }));
+  if (issue.code === "invalid_union")
+    return issue.errors
+      .at(Array.isArray(issue.input) ? -1 : 0)!
+      .flatMap((inner) => explain({ ...inner, path: [...issue.path, ...inner.path] }));
   const found = issue.input === undefined ? "it is missing" : `found ${describe(issue.path, issue.input)}`;
-  const wanted = issue.code === "invalid_type" ? (issue.message.startsWith("Invalid") ? WANTED[issue.expected] : issue.message) : issue.code === "invalid_value" ? issue.values.map((value) => JSON.stringify(value)).join(" or ") : issue.message;
-  return [`${where}: ${found}; allowed is ${wanted}.${issue.path.at(-1) === "transport" ? " HTTP+SSE and stdio servers are not supported yet." : ""}`];
+  const wanted =
+    issue.code === "invalid_type"
+      ? issue.message.startsWith("Invalid")
+        ? WANTED[issue.expected]
+        : issue.message
+      : issue.code === "invalid_value"
+        ? issue.values.map((value) => JSON.stringify(value)).join(" or ")
+        : issue.message;
+  return [
+    `${where}: ${found}; allowed is ${wanted}.${issue.path.at(-1) === "transport" ? " HTTP+SSE and stdio servers are not supported yet." : ""}`,
+  ];
 }
 
-const WANTED: Partial<Record<string, string>> = { string: "a string", boolean: "true or false", object: "an object", record: "an object", array: "a list" };
+const WANTED: Partial<Record<string, string>> = {
+  string: "a string",
+  boolean: "true or false",
+  object: "an object",
+  record: "an object",
+  array: "a list",
+};
 
 function allowedKeys(path: readonly PropertyKey[]): string {
   const shape = path[0] !== "servers" ? schema.shape : path.length === 2 ? server.shape : undefined;
@@ -152,7 +202,10 @@ function describe(path: readonly PropertyKey[], value: unknown): string {
   if (Array.isArray(value)) return "a list";
   if (value === null) return "null";
   if (typeof value === "object") return Object.keys(value).length === 0 ? "an empty object" : "an object";
-  const mayShow = path.length === 1 || (path[2] !== "headers" && (typeof value !== "string" ? path.at(-1) !== "passphrase" : path[2] === "transport" || path[2] === "path"));
+  const mayShow =
+    path.length === 1 ||
+    (path[2] !== "headers" &&
+      (typeof value !== "string" ? path.at(-1) !== "passphrase" : path[2] === "transport" || path[2] === "path"));
   return mayShow ? JSON.stringify(value) : `a ${typeof value}`;
 }
 
@@ -163,7 +216,10 @@ function readPem(tls: TlsOptions, folder: string, where: string): void {
     try {
       return readFileSync(resolve(folder, value), "utf8");
     } catch (cause) {
-      throw bad(`${where}.${key}: the file ${value} cannot be read (${(cause as { code?: string }).code}). Give a path relative to the configuration, or PEM text.`, cause);
+      throw bad(
+        `${where}.${key}: the file ${value} cannot be read (${(cause as { code?: string }).code}). Give a path relative to the configuration, or PEM text.`,
+        cause,
+      );
     }
   };
   if (tls.ca) tls.ca = [tls.ca].flat().map((value) => read("ca", value));

@@ -41,7 +41,10 @@ export function sendDown(exchange: DownHost, answer: Answer): Awaitable<Outgoing
   const isStream = isEventStream(headers);
   const reader = readerFor(exchange, answer, isStream);
   if (reader && headers.has("content-encoding")) throw invalid(exchange, "a content coding that was not asked for");
-  if (reader && !isStream) return readJson(exchange, reader, answer).then((body) => send(exchange, { ...answer, headers, body }, false, undefined));
+  if (reader && !isStream)
+    return readJson(exchange, reader, answer).then((body) =>
+      send(exchange, { ...answer, headers, body }, false, undefined),
+    );
   return send(exchange, { status: answer.status, headers, body: answer.body }, isStream, reader);
 }
 
@@ -50,7 +53,9 @@ function readerFor(exchange: DownHost, answer: Answer, isStream: boolean): Messa
   const wants = exchange.row?.wants;
   if (!wants || answer.body.kind === "empty") return;
   // Only an event stream can carry a server's requests and notifications; JSON answers the request that was posted.
-  const wanted = isStream ? wants.request || wants.notification || wants.response : wants.response && exchange.posted?.kind === "request";
+  const wanted = isStream
+    ? wants.request || wants.notification || wants.response
+    : wants.response && exchange.posted?.kind === "request";
   if (!wanted) return;
   const reader = new MessageReader(wants, (message) => {
     const finish = (shown: Awaited<ReturnType<typeof showMessage>>) => {
@@ -64,14 +69,20 @@ function readerFor(exchange: DownHost, answer: Answer, isStream: boolean): Messa
   return reader;
 }
 
-function send(exchange: DownHost, answer: { status: number; headers: HeaderList; body: Answer["body"] }, isStream: boolean, reader: MessageReader | undefined): Outgoing {
+function send(
+  exchange: DownHost,
+  answer: { status: number; headers: HeaderList; body: Answer["body"] },
+  isStream: boolean,
+  reader: MessageReader | undefined,
+): Outgoing {
   const { status, headers } = answer;
   const body = answer.body as AnyBody;
   const transforms = transformsFor(exchange, answer);
   // RFC 9110 §8.6: no length where there can be no body.
   if (reader || transforms.length > 0 || status === 204) headers.delete("content-length");
   if (body.kind === "empty") return { status, headers, body: null };
-  if (!isStream && transforms.length === 0) {
+  // Without a length of its own a stream gets none from us, however short it is.
+  if (transforms.length === 0 && !reader && (!isStream || headers.has("content-length"))) {
     // A small answer is all here by now, and leaves in one write.
     const bytes = body.kind === "bytes" ? body.bytes : body.source.whole?.();
     if (bytes && status === 204) return { status, headers, body: null };
@@ -96,7 +107,9 @@ function send(exchange: DownHost, answer: { status: number; headers: HeaderList;
 function transformsFor(exchange: DownHost, answer: Answer): ByteTransform[] {
   const transforms: ByteTransform[] = [];
   for (const hook of exchange.mount.hooks.body) {
-    const transform = callHook(hook, "body", exchange, () => hook.handler(exchange, answer)) as ByteTransform | undefined;
+    const transform = callHook(hook, "body", exchange, () => hook.handler(exchange, answer)) as
+      | ByteTransform
+      | undefined;
     if (transform) transforms.push(transform);
   }
   return transforms;
@@ -116,9 +129,16 @@ async function readJson(exchange: DownHost, reader: MessageReader, answer: Answe
 }
 
 /** A framed stream never ends without an answer to the posted request: clients would wait for their own time limit. */
-function answerPending(exchange: DownHost, framer: SseFramer, reader: MessageReader, error: ProxyError | undefined): Uint8Array | undefined {
+function answerPending(
+  exchange: DownHost,
+  framer: SseFramer,
+  reader: MessageReader,
+  error: ProxyError | undefined,
+): Uint8Array | undefined {
   if (exchange.posted?.kind !== "request" || reader.responded || (!error && framer.resumable)) return;
-  const reason = error ?? new ProxyError("UPSTREAM_BROKE", { server: exchange.mount.server, detail: "the stream ended without a response" });
+  const reason =
+    error ??
+    new ProxyError("UPSTREAM_BROKE", { server: exchange.mount.server, detail: "the stream ended without a response" });
   exchange.fail(reason);
   return new TextEncoder().encode((framer.unfinished ? "\n\n" : "") + writeEvent(exchange.errorText(reason)));
 }

@@ -42,29 +42,85 @@ const table: Record<ErrorCode, ErrorRow> = {
   BAD_CONFIG: { status: 500, rpc: -32603, text: "The configuration is not valid." },
   BAD_OPTION: { status: 500, rpc: -32603, text: "An option of {plugin} is not valid." },
   PATH_TAKEN: { status: 500, rpc: -32603, text: "Two claims on one path." },
-  UNAUTHENTICATED: { status: 401, rpc: -31401, text: "Server '{server}' wants to know who is asking, and no credential was accepted." },
-  NOT_FOUND: { status: 404, rpc: -31404, text: "Nothing is served here. Servers are reached at /{server}/mcp; `penstock routes` lists the paths." },
+  UNAUTHENTICATED: {
+    status: 401,
+    rpc: -31401,
+    text: "Server '{server}' wants to know who is asking, and no credential was accepted.",
+  },
+  NOT_FOUND: {
+    status: 404,
+    rpc: -31404,
+    text: "Nothing is served here. Servers are reached at /{server}/mcp; `penstock routes` lists the paths.",
+  },
   METHOD_NOT_ALLOWED: { status: 405, rpc: -31405, text: "This HTTP method is not served here." },
-  UNSUPPORTED_MEDIA_TYPE: { status: 415, rpc: -31415, text: "The body of a POST must be application/json, without content coding." },
-  BODY_TOO_LARGE: { status: 413, rpc: -31413, text: "The posted message is larger than this server's limit (maxRequestBytes)." },
+  UNSUPPORTED_MEDIA_TYPE: {
+    status: 415,
+    rpc: -31415,
+    text: "The body of a POST must be application/json, without content coding.",
+  },
+  BODY_TOO_LARGE: {
+    status: 413,
+    rpc: -31413,
+    text: "The posted message is larger than this server's limit (maxRequestBytes).",
+  },
   BODY_TIMEOUT: { status: 408, rpc: -31408, text: "The posted message did not arrive in time." },
   PARSE_ERROR: { status: 400, rpc: -32700, text: "The body is not one valid JSON text in UTF-8." },
   HEADER_MISMATCH: { status: 400, rpc: -32020, text: "A header says something else than the body." },
   INVALID_REQUEST: { status: 400, rpc: -32600, text: "The body is not one JSON-RPC 2.0 message." },
   CLIENT_GONE: { status: 499, rpc: -32603, text: "The client left before there was an answer." },
   RATE_LIMITED: { status: 429, rpc: -31429, text: "Too many requests for server '{server}'." },
-  PLUGIN_FAILED: { status: 500, rpc: -32603, text: "Plugin '{plugin}' failed; the request to server '{server}' was refused. The log of the proxy has the cause." },
+  PLUGIN_FAILED: {
+    status: 500,
+    rpc: -32603,
+    text: "Plugin '{plugin}' failed; the request to server '{server}' was refused. The log of the proxy has the cause.",
+  },
   INTERNAL: { status: 500, rpc: -32603, text: "The proxy failed. Its log has the cause." },
   STOPPING: { status: 503, rpc: -31503, text: "The proxy is stopping. Try again." },
-  UPSTREAM_UNREACHABLE: { status: 502, rpc: -32603, text: "Server '{server}' cannot be reached. Check that it runs and that its url is right." },
-  UPSTREAM_TLS: { status: 502, rpc: -32603, text: "No secure connection to server '{server}': its certificate was not accepted, or it does not speak TLS. See `tls` in its configuration." },
-  UPSTREAM_CONNECT_TIMEOUT: { status: 504, rpc: -32603, text: "Server '{server}' did not accept a connection in time (timeouts.connect)." },
-  UPSTREAM_TIMEOUT: { status: 504, rpc: -32603, text: "Server '{server}' did not answer in time (timeouts.headers, timeouts.call)." },
-  UPSTREAM_SILENT: { status: 504, rpc: -32603, text: "Server '{server}' stopped in the middle of its answer (timeouts.body, timeouts.stream)." },
-  UPSTREAM_BROKE: { status: 502, rpc: -32603, text: "Server '{server}' closed the connection before its answer was complete. The call may have run." },
-  UPSTREAM_INVALID: { status: 502, rpc: -32603, text: "Server '{server}' answered with something that is not valid HTTP, or not the JSON or event stream that MCP asks for." },
-  UPSTREAM_TOO_LARGE: { status: 502, rpc: -32603, text: "Server '{server}' sent a message larger than a plugin may read (maxMessageBytes)." },
-  UPSTREAM_REDIRECT: { status: 502, rpc: -32603, text: "Server '{server}' redirects elsewhere. Put the final URL into its configuration." },
+  UPSTREAM_UNREACHABLE: {
+    status: 502,
+    rpc: -32603,
+    text: "Server '{server}' cannot be reached. Check that it runs and that its url is right.",
+  },
+  UPSTREAM_TLS: {
+    status: 502,
+    rpc: -32603,
+    text: "No secure connection to server '{server}': its certificate was not accepted, or it does not speak TLS. See `tls` in its configuration.",
+  },
+  UPSTREAM_CONNECT_TIMEOUT: {
+    status: 504,
+    rpc: -32603,
+    text: "Server '{server}' did not accept a connection in time (timeouts.connect).",
+  },
+  UPSTREAM_TIMEOUT: {
+    status: 504,
+    rpc: -32603,
+    text: "Server '{server}' did not answer in time (timeouts.headers, timeouts.call).",
+  },
+  UPSTREAM_SILENT: {
+    status: 504,
+    rpc: -32603,
+    text: "Server '{server}' stopped in the middle of its answer (timeouts.body, timeouts.stream).",
+  },
+  UPSTREAM_BROKE: {
+    status: 502,
+    rpc: -32603,
+    text: "Server '{server}' closed the connection before its answer was complete. The call may have run.",
+  },
+  UPSTREAM_INVALID: {
+    status: 502,
+    rpc: -32603,
+    text: "Server '{server}' answered with something that is not valid HTTP, or not the JSON or event stream that MCP asks for.",
+  },
+  UPSTREAM_TOO_LARGE: {
+    status: 502,
+    rpc: -32603,
+    text: "Server '{server}' sent a message larger than a plugin may read (maxMessageBytes).",
+  },
+  UPSTREAM_REDIRECT: {
+    status: 502,
+    rpc: -32603,
+    text: "Server '{server}' redirects elsewhere. Put the final URL into its configuration.",
+  },
   STALLED_CLIENT: { status: 499, rpc: -32603, text: "The client stopped reading its stream." },
 };
 
@@ -113,7 +169,9 @@ export class ProxyError extends Error {
   toLog(): string {
     const { plugin, hook, detail, cause } = this.details;
     const where = plugin ? ` [${hook ? `${plugin}.${hook}` : plugin}]` : "";
-    const why = [detail, cause instanceof Error ? (cause as { code?: string }).code ?? cause.message : cause].filter(Boolean).join(": ");
+    const why = [detail, cause instanceof Error ? ((cause as { code?: string }).code ?? cause.message) : cause]
+      .filter(Boolean)
+      .join(": ");
     return `${this.code}${where}: ${this.message}${why ? ` (${why})` : ""}`;
   }
 }

@@ -18,7 +18,17 @@ import type { Logger } from "./log.ts";
 import { callHook, showMessage } from "./messages.ts";
 import type { MountRuntime } from "./mount.ts";
 import { SlotMap } from "./slots.ts";
-import type { Answer, ClientInfo, Early, Message, Next, Outcome, Principal, RequestHead, UpstreamRequest } from "./types.ts";
+import type {
+  Answer,
+  ClientInfo,
+  Early,
+  Message,
+  Next,
+  Outcome,
+  Principal,
+  RequestHead,
+  UpstreamRequest,
+} from "./types.ts";
 import { forwardedHeaders } from "./upstream/http.ts";
 
 const NEVER: AbortSignal = new AbortController().signal;
@@ -62,7 +72,7 @@ export class ExchangeRun extends SlotMap implements DownHost {
   }
 
   get id(): string {
-    return (this.#id ??= plainId(this.request.headers.get("x-request-id")) ?? crypto.randomUUID());
+    return (this.#id ??= plainId(this.request.headers.get("x-request-id")) ?? this.mount.nextId());
   }
   get request(): RequestHead {
     return this.#incoming.head;
@@ -72,11 +82,16 @@ export class ExchangeRun extends SlotMap implements DownHost {
   }
   /** Parsed when somebody looks: of most messages nobody needs more than the method, which the scan found. */
   get message(): Message | undefined {
-    if (this.#message === undefined && this.#body instanceof Uint8Array) this.#message = JSON.parse(new TextDecoder().decode(this.#body)) as Message;
+    if (this.#message === undefined && this.#body instanceof Uint8Array)
+      this.#message = JSON.parse(new TextDecoder().decode(this.#body)) as Message;
     return this.#message;
   }
   get client(): ClientInfo {
-    return (this.#client ??= this.mount.clients.read(this.request, this.#saysWho() ? this.message : undefined, this.#owner));
+    return (this.#client ??= this.mount.clients.read(
+      this.request,
+      this.#saysWho() ? this.message : undefined,
+      this.#owner,
+    ));
   }
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
@@ -102,7 +117,11 @@ export class ExchangeRun extends SlotMap implements DownHost {
     try {
       if (verdict) throw verdict;
       const { hooks } = this.mount;
-      answer = (hooks.authenticate.length > 0 && (await this.#authenticate())) || (hooks.request.length > 0 && (await this.#requestHooks())) || (await this.#up()) || (await this.#forward(this.#upstreamRequest(), 0));
+      answer =
+        (hooks.authenticate.length > 0 && (await this.#authenticate())) ||
+        (hooks.request.length > 0 && (await this.#requestHooks())) ||
+        (await this.#up()) ||
+        (await this.#forward(this.#upstreamRequest(), 0));
       this.#remember(answer);
       if (hooks.response.length > 0) answer = await this.#responseHooks(answer);
       const outgoing = sendDown(this, answer);
@@ -144,7 +163,14 @@ export class ExchangeRun extends SlotMap implements DownHost {
       try {
         handler(this, outcome);
       } catch (cause) {
-        this.log.error(() => new ProxyError("PLUGIN_FAILED", { plugin: plugin.name, hook: "done", server: this.mount.server, cause }).toLog());
+        this.log.error(() =>
+          new ProxyError("PLUGIN_FAILED", {
+            plugin: plugin.name,
+            hook: "done",
+            server: this.mount.server,
+            cause,
+          }).toLog(),
+        );
       }
     }
   }
@@ -198,7 +224,12 @@ export class ExchangeRun extends SlotMap implements DownHost {
     if (shown === undefined) return;
     if (isReply(shown)) return jsonText(writeMessage(replyTo(this.message!, shown), this.posted.idText));
     if (shown.length === 0) return empty(202);
-    if (shown.length > 1) throw new ProxyError("PLUGIN_FAILED", { plugin: "?", hook: "message", detail: "one posted message became several" });
+    if (shown.length > 1)
+      throw new ProxyError("PLUGIN_FAILED", {
+        plugin: "?",
+        hook: "message",
+        detail: "one posted message became several",
+      });
     this.#message = this.#body = shown[0]!;
   }
 
@@ -216,7 +247,8 @@ export class ExchangeRun extends SlotMap implements DownHost {
       let sent: Promise<Answer> | undefined;
       const next: Next = (inner) => (sent = this.#forward(inner, i + 1, about));
       // A hook that is passed over may have called the server already: a call is never delivered a second time for that.
-      return (async () => (await callHook(hook, "forward", this, () => hook.handler(this, request, next))) ?? sent ?? next(request))();
+      return (async () =>
+        (await callHook(hook, "forward", this, () => hook.handler(this, request, next))) ?? sent ?? next(request))();
     }
     const onAbort = (leave: () => void) => {
       // A forward hook may have put another signal there; without one, the core's own wire from client to server counts.
@@ -247,7 +279,9 @@ export class ExchangeRun extends SlotMap implements DownHost {
   /** A reply to a server's request goes up as a POST of its own, as if the client had sent it. */
   answerServer(reply: Message, idText: string | undefined): void {
     this.#post(reply, idText).catch((cause: unknown) => {
-      this.log.warn(() => `${this.mount.server}: the reply to its request did not arrive: ${this.#asError(cause).toLog()}`);
+      this.log.warn(
+        () => `${this.mount.server}: the reply to its request did not arrive: ${this.#asError(cause).toLog()}`,
+      );
     });
   }
 
@@ -257,9 +291,14 @@ export class ExchangeRun extends SlotMap implements DownHost {
     headers.set("accept", "application/json, text/event-stream");
     headers.delete("last-event-id");
     // The server waits for it, whether the client that it asked is still there or not.
-    const answer = await this.#forward({ method: "POST", headers, body: reply, signal: new AbortController().signal }, 0, { idText });
+    const answer = await this.#forward(
+      { method: "POST", headers, body: reply, signal: new AbortController().signal },
+      0,
+      { idText },
+    );
     discard(answer);
-    if (answer.status >= 300) this.log.warn(() => `${this.mount.server}: the reply to its request was answered with HTTP ${answer.status}`);
+    if (answer.status >= 300)
+      this.log.warn(() => `${this.mount.server}: the reply to its request was answered with HTTP ${answer.status}`);
   }
 
   async #refuse(error: ProxyError): Promise<Outgoing> {
@@ -289,7 +328,10 @@ export class ExchangeRun extends SlotMap implements DownHost {
   errorText(error: ProxyError): string {
     const idText = this.posted?.kind === "request" ? this.posted.idText : undefined;
     const id = idText === undefined ? null : (JSON.parse(idText) as string | number);
-    return writeMessage(errorResponse(id, { code: error.rpcCode, message: error.message, data: { code: error.code } }), idText);
+    return writeMessage(
+      errorResponse(id, { code: error.rpcCode, message: error.message, data: { code: error.code } }),
+      idText,
+    );
   }
 
   fail(error: ProxyError): void {

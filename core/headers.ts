@@ -31,7 +31,8 @@ export class HeaderList implements Headers {
   static from(init: HeadersInit | HeaderList): HeaderList {
     if (init instanceof HeaderList) return new HeaderList(init.flat.slice());
     const list = new HeaderList();
-    const pairs = Symbol.iterator in init ? (init as Iterable<[string, string]>) : Object.entries(init as Record<string, string>);
+    const pairs =
+      Symbol.iterator in init ? (init as Iterable<[string, string]>) : Object.entries(init as Record<string, string>);
     for (const [name, value] of pairs) list.append(name, value);
     return list;
   }
@@ -103,7 +104,7 @@ export class HeaderList implements Headers {
   }
 
   #drop(key: string, from: number): void {
-    for (let i = from; i < this.flat.length; ) {
+    for (let i = from; i < this.flat.length;) {
       if (this.flat[i] === key) this.flat.splice(i, 2);
       else i += 2;
     }

@@ -42,7 +42,17 @@ export interface HookTable {
 const ERAS: readonly Era[] = ["legacy", "modern"];
 
 /** The hooks that run on the way in; the others run on the way out, last plugin first. */
-export const HOOK_NAMES = ["guard", "authenticate", "request", "message", "forward", "response", "body", "error", "done"] as const;
+export const HOOK_NAMES = [
+  "guard",
+  "authenticate",
+  "request",
+  "message",
+  "forward",
+  "response",
+  "body",
+  "error",
+  "done",
+] as const;
 
 /** Flattens nested lists, drops falsy entries, and puts `pre` first and `post` last; otherwise the order stays. */
 export function orderPlugins(...options: (PluginOption | undefined)[]): Plugin[] {
@@ -54,8 +64,12 @@ export function orderPlugins(...options: (PluginOption | undefined)[]): Plugin[]
 
 /** @param plugins in order */
 export function compileHooks(plugins: readonly Plugin[]): HookTable {
-  const inbound = <Name extends "authenticate" | "request" | "forward" | "response" | "body" | "error" | "done">(name: Name) =>
-    plugins.flatMap((plugin) => (plugin[name] ? [{ plugin, handler: (plugin[name] as Function).bind(plugin) as Handler<Name> }] : []));
+  const inbound = <Name extends "authenticate" | "request" | "forward" | "response" | "body" | "error" | "done">(
+    name: Name,
+  ) =>
+    plugins.flatMap((plugin) =>
+      plugin[name] ? [{ plugin, handler: (plugin[name] as Function).bind(plugin) as Handler<Name> }] : [],
+    );
   const outbound: typeof inbound = (name) => inbound(name).reverse();
   const messageHooks = plugins.flatMap((plugin) => [plugin.message ?? []].flat().map((hook) => ({ plugin, hook })));
   return Object.freeze({
@@ -92,7 +106,13 @@ function compileRow(hooks: readonly { plugin: Plugin; hook: MessageHook }[], met
     hooks
       .filter(({ hook }) => hook.filter.direction === direction)
       // The method of a response is the one posted, which is known here; of a request or notification, the message tells.
-      .filter(({ hook }) => hook.filter.kind !== "response" || method === undefined || !hook.filter.method || methodsOf(hook)!.includes(method))
+      .filter(
+        ({ hook }) =>
+          hook.filter.kind !== "response" ||
+          method === undefined ||
+          !hook.filter.method ||
+          methodsOf(hook)!.includes(method),
+      )
       .map(({ plugin, hook }) => ({
         plugin,
         handler: hook.handler.bind(hook),
@@ -116,7 +136,8 @@ function checkPlugin(plugin: Plugin): void {
   };
   if (typeof plugin !== "object") refuse("A plugin is an object with a name and hooks; was a factory not called?");
   if (typeof plugin.name !== "string" || plugin.name === "") refuse("It has no name.");
-  if (plugin.order !== undefined && plugin.order !== "pre" && plugin.order !== "post") refuse('`order` may be "pre" or "post".');
+  if (plugin.order !== undefined && plugin.order !== "pre" && plugin.order !== "post")
+    refuse('`order` may be "pre" or "post".');
   for (const [key, value] of Object.entries(plugin)) {
     const isHook = key !== "message" && [...HOOK_NAMES, "config", "setup", "close"].includes(key as never);
     if (isHook && value !== undefined && typeof value !== "function") refuse(`\`${key}\` must be a function.`);
@@ -125,7 +146,9 @@ function checkPlugin(plugin: Plugin): void {
   }
   for (const hook of [plugin.message ?? []].flat()) {
     if (typeof hook.handler !== "function") refuse("A message hook needs `handler`.");
-    if (!["up", "down"].includes(hook.filter?.direction)) refuse('A message hook needs `filter.direction`: "up" or "down".');
-    if (!["request", "notification", "response"].includes(hook.filter.kind)) refuse('A message hook needs `filter.kind`: "request", "notification" or "response".');
+    if (!["up", "down"].includes(hook.filter?.direction))
+      refuse('A message hook needs `filter.direction`: "up" or "down".');
+    if (!["request", "notification", "response"].includes(hook.filter.kind))
+      refuse('A message hook needs `filter.kind`: "request", "notification" or "response".');
   }
 }

@@ -25,9 +25,16 @@ const MAX_LINE = 2048;
 export function createLogger(level: LogLevel = "info"): Logger {
   const rank = LOG_LEVELS.indexOf(level);
   // consola lowers its level by itself when it sees CI or TEST in the environment, hence the explicit 5 and our own ranks.
-  const sink = createConsola({ level: 5, stdout: process.stderr, stderr: process.stderr, formatOptions: { date: false } });
+  const sink = createConsola({
+    level: 5,
+    stdout: process.stderr,
+    stderr: process.stderr,
+    formatOptions: { date: false },
+  });
   const writer = (at: Exclude<LogLevel, "silent">) =>
-    rank >= LOG_LEVELS.indexOf(at) ? (text: LogText) => sink[at](oneLine(typeof text === "function" ? text() : text)) : () => {};
+    rank >= LOG_LEVELS.indexOf(at)
+      ? (text: LogText) => sink[at](oneLine(typeof text === "function" ? text() : text))
+      : () => {};
   return { debug: writer("debug"), info: writer("info"), warn: writer("warn"), error: writer("error") };
 }
 

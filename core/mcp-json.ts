@@ -33,11 +33,17 @@ export function readMcpJson(file: string, log: Logger): PenstockConfig {
 
 function readServer(file: string, name: string, entry: Json, log: Logger, mistakes: string[]): Json | undefined {
   if (entry.disabled === true) return void log.info(`${file}: server '${name}' is disabled there and left out.`);
-  if (entry.command !== undefined) return void log.warn(`${file}: server '${name}' is started by a command, which is not supported yet; it is left out.`);
-  if (entry.type === "sse") return void log.warn(`${file}: server '${name}' speaks HTTP+SSE, which is not supported yet; it is left out.`);
+  if (entry.command !== undefined)
+    return void log.warn(
+      `${file}: server '${name}' is started by a command, which is not supported yet; it is left out.`,
+    );
+  if (entry.type === "sse")
+    return void log.warn(`${file}: server '${name}' speaks HTTP+SSE, which is not supported yet; it is left out.`);
   const ignored = Object.keys(entry).filter((key) => !KNOWN.has(key));
   if (ignored.length > 0) log.info(`${file}: server '${name}': ignored ${ignored.join(", ")}.`);
-  const { url, headers } = expandVariables({ url: entry.url, headers: entry.headers }, `servers.${name}`, mistakes, { lenient: true }) as Json;
+  const { url, headers } = expandVariables({ url: entry.url, headers: entry.headers }, `servers.${name}`, mistakes, {
+    lenient: true,
+  }) as Json;
   return { url, ...(headers !== undefined && { headers }) };
 }
 
@@ -46,7 +52,9 @@ function parse(file: string): Json {
   try {
     text = readFileSync(file, "utf8");
   } catch (cause) {
-    throw bad(`There is no readable file ${file} (${(cause as { code?: string }).code}). Name an existing one with --mcp-json.`);
+    throw bad(
+      `There is no readable file ${file} (${(cause as { code?: string }).code}). Name an existing one with --mcp-json.`,
+    );
   }
   try {
     const json: unknown = JSON.parse(text);

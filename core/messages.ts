@@ -11,7 +11,12 @@ export type Shown = readonly Message[] | Reply | undefined;
  * @param hooks in call order; those for other kinds or methods are passed over
  * @throws ProxyError a verdict, or `PLUGIN_FAILED`
  */
-export function showMessage(hooks: readonly CompiledMessageHook[], exchange: Exchange, message: Message, from = 0): Awaitable<Shown> {
+export function showMessage(
+  hooks: readonly CompiledMessageHook[],
+  exchange: Exchange,
+  message: Message,
+  from = 0,
+): Awaitable<Shown> {
   let current = message;
   for (let i = from; i < hooks.length; i++) {
     const hook = hooks[i]!;
@@ -34,37 +39,68 @@ export function showMessage(hooks: readonly CompiledMessageHook[], exchange: Exc
 }
 
 /** The hooks that are left, on each message that the last one returned. */
-function rest(hooks: readonly CompiledMessageHook[], exchange: Exchange, messages: readonly Message[], from: number, changed: boolean): Awaitable<Shown> {
+function rest(
+  hooks: readonly CompiledMessageHook[],
+  exchange: Exchange,
+  messages: readonly Message[],
+  from: number,
+  changed: boolean,
+): Awaitable<Shown> {
   const results = messages.map((message) => showMessage(hooks, exchange, message, from));
   const merge = (all: readonly Shown[]): Shown => {
     if (messages.length === 1) return all[0] ?? (changed ? messages : undefined);
     // A reply to one of several messages would leave the others without an answer.
-    if (all.some((shown) => shown && isReply(shown))) throw new ProxyError("PLUGIN_FAILED", { plugin: "?", hook: "message", detail: "a Reply beside other messages" });
+    if (all.some((shown) => shown && isReply(shown)))
+      throw new ProxyError("PLUGIN_FAILED", { plugin: "?", hook: "message", detail: "a Reply beside other messages" });
     return all.flatMap((shown, i) => (shown as readonly Message[] | undefined) ?? messages[i]!);
   };
-  return results.some((result) => result instanceof Promise) ? Promise.all(results).then(merge) : merge(results as Shown[]);
+  return results.some((result) => result instanceof Promise)
+    ? Promise.all(results).then(merge)
+    : merge(results as Shown[]);
 }
 
-function apply(hook: CompiledMessageHook, message: Message, result: Awaited<ReturnType<CompiledMessageHook["handler"]>>): readonly Message[] | Reply {
+function apply(
+  hook: CompiledMessageHook,
+  message: Message,
+  result: Awaited<ReturnType<CompiledMessageHook["handler"]>>,
+): readonly Message[] | Reply {
   if (result === undefined) return [message];
   if (result === null) {
     if (hook.kind === "notification") return [];
-    throw new ProxyError("PLUGIN_FAILED", { plugin: hook.plugin.name, hook: "message", detail: `it dropped a ${hook.kind}: answer with a Reply instead` });
+    throw new ProxyError("PLUGIN_FAILED", {
+      plugin: hook.plugin.name,
+      hook: "message",
+      detail: `it dropped a ${hook.kind}: answer with a Reply instead`,
+    });
   }
   if (Array.isArray(result)) return result as readonly Message[];
   if (!isReply(result)) return [result as Message];
   if (hook.kind === "request") return result;
-  throw new ProxyError("PLUGIN_FAILED", { plugin: hook.plugin.name, hook: "message", detail: `a Reply to a ${hook.kind}` });
+  throw new ProxyError("PLUGIN_FAILED", {
+    plugin: hook.plugin.name,
+    hook: "message",
+    detail: `a Reply to a ${hook.kind}`,
+  });
 }
 
 /**
  * Calls a hook. What it throws becomes `PLUGIN_FAILED` with the plugin's name, or is logged where the plugin says `skip`.
  * A `ProxyError` is a verdict and passes as it is.
  */
-export function callHook<T>(hook: Pick<Hook<unknown>, "plugin">, name: string, exchange: Exchange, run: () => Awaitable<T>): Awaitable<T | undefined> {
+export function callHook<T>(
+  hook: Pick<Hook<unknown>, "plugin">,
+  name: string,
+  exchange: Exchange,
+  run: () => Awaitable<T>,
+): Awaitable<T | undefined> {
   const failed = (cause: unknown): undefined => {
     if (isProxyError(cause)) throw cause;
-    const error = new ProxyError("PLUGIN_FAILED", { server: exchange.mount.server, plugin: hook.plugin.name, hook: name, cause });
+    const error = new ProxyError("PLUGIN_FAILED", {
+      server: exchange.mount.server,
+      plugin: hook.plugin.name,
+      hook: name,
+      cause,
+    });
     if (hook.plugin.onFailure !== "skip") throw error;
     exchange.log.warn(() => `${error.toLog()}; skipped`);
     return undefined;

@@ -1,5 +1,6 @@
 /** One server with everything its exchanges need: hooks, driver, limits, and the proxy's shared parts. */
 import type { ClientMemory } from "./clients.ts";
+import type { Deadlines } from "./deadlines.ts";
 import { ProxyError } from "./errors.ts";
 import { type HookTable, compileHooks, orderPlugins } from "./hooks.ts";
 import type { Logger } from "./log.ts";
@@ -16,7 +17,10 @@ const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 export interface Shared {
   log: Logger;
   timers: Timers;
+  deadlines: Deadlines;
   clients: ClientMemory;
+  /** The next id of an exchange. */
+  nextId: () => string;
   /** Speaks to a server. */
   connect: (name: string, config: ServerConfig) => Driver;
 }
@@ -31,6 +35,8 @@ export class MountRuntime extends SlotMap implements Mount {
   readonly maxMessageBytes: number;
   readonly log: Logger;
   readonly timers: Timers;
+  readonly deadlines: Deadlines;
+  readonly nextId: () => string;
   readonly clients: ClientMemory;
 
   constructor(name: string, config: ServerConfig, root: PenstockConfig["plugins"], shared: Shared) {
@@ -44,6 +50,8 @@ export class MountRuntime extends SlotMap implements Mount {
     this.maxMessageBytes = config.maxMessageBytes ?? MAX_MESSAGE_BYTES;
     this.log = shared.log;
     this.timers = shared.timers;
+    this.deadlines = shared.deadlines;
+    this.nextId = shared.nextId;
     this.clients = shared.clients;
   }
 
@@ -59,14 +67,21 @@ export class MountRuntime extends SlotMap implements Mount {
 
 function checkUrl(name: string, text: string): string {
   const where = `servers.${name}.url`;
-  if (typeof text !== "string" || !URL.canParse(text)) throw new ProxyError("BAD_CONFIG", { hint: `${where}: a URL such as "https://docs.example.com/mcp" is needed.` });
+  if (typeof text !== "string" || !URL.canParse(text))
+    throw new ProxyError("BAD_CONFIG", { hint: `${where}: a URL such as "https://docs.example.com/mcp" is needed.` });
   const url = new URL(text);
-  if (url.protocol !== "http:" && url.protocol !== "https:") throw new ProxyError("BAD_CONFIG", { hint: `${where}: only http: and https: are possible.` });
-  if (url.username || url.password) throw new ProxyError("BAD_CONFIG", { hint: `${where}: user and password do not belong into a URL; set an authorization header in servers.${name}.headers.` });
+  if (url.protocol !== "http:" && url.protocol !== "https:")
+    throw new ProxyError("BAD_CONFIG", { hint: `${where}: only http: and https: are possible.` });
+  if (url.username || url.password)
+    throw new ProxyError("BAD_CONFIG", {
+      hint: `${where}: user and password do not belong into a URL; set an authorization header in servers.${name}.headers.`,
+    });
   return `${url.origin}${url.pathname}`;
 }
 
 function checkPath(name: string, path: string): string {
   if (typeof path === "string" && /^\/[^\s?#]*$/.test(path)) return path === "/" ? path : path.replace(/\/+$/, "");
-  throw new ProxyError("BAD_CONFIG", { hint: `servers.${name}.path: ${JSON.stringify(path)} is no path; it must begin with "/" and have no query.` });
+  throw new ProxyError("BAD_CONFIG", {
+    hint: `servers.${name}.path: ${JSON.stringify(path)} is no path; it must begin with "/" and have no query.`,
+  });
 }

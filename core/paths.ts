@@ -15,15 +15,22 @@ export class PathTable {
   /** @throws ProxyError `PATH_TAKEN`, naming both */
   claim(claim: PathClaim): void {
     const taken = this.#claims.find(
-      (other) => shape(other.path) === shape(claim.path) && (other.methods === "all" || claim.methods === "all" || other.methods === claim.methods),
+      (other) =>
+        shape(other.path) === shape(claim.path) &&
+        (other.methods === "all" || claim.methods === "all" || other.methods === claim.methods),
     );
-    if (taken) throw new ProxyError("PATH_TAKEN", { hint: `${claim.path} is claimed by ${taken.owner} and by ${claim.owner}. Give one of them another path.` });
+    if (taken)
+      throw new ProxyError("PATH_TAKEN", {
+        hint: `${claim.path} is claimed by ${taken.owner} and by ${claim.owner}. Give one of them another path.`,
+      });
     this.#claims.push(claim);
   }
 
   /** Most specific first, as the router decides. */
   sorted(): PathClaim[] {
-    return [...this.#claims].sort((a, b) => compareSegments(segments(a.path), segments(b.path)) || a.path.localeCompare(b.path));
+    return [...this.#claims].sort(
+      (a, b) => compareSegments(segments(a.path), segments(b.path)) || a.path.localeCompare(b.path),
+    );
   }
 }
 

@@ -5,11 +5,21 @@ import type { Plugin } from "./types.ts";
 
 /** Printed once the proxy listens. */
 export function banner(penstock: Penstock, origin: string, version: string, file: string | undefined): string {
-  const lines = [`Penstock ${version} listening on ${origin}`, ...(file ? [`Configuration: ${file}`] : []), "", listMounts(penstock, origin)];
+  const lines = [
+    `Penstock ${version} listening on ${origin}`,
+    ...(file ? [`Configuration: ${file}`] : []),
+    "",
+    listMounts(penstock, origin),
+  ];
   const first = penstock.mounts.find((mount) => mount.path);
   if (first) {
     const url = origin + first.path;
-    lines.push("", "Connect a client, for example:", `  claude mcp add --transport http ${first.paths[0]!.split("/")[1]} ${url}`, `  ${JSON.stringify({ mcpServers: { [first.server]: { type: "http", url } } })}`);
+    lines.push(
+      "",
+      "Connect a client, for example:",
+      `  claude mcp add --transport http ${first.paths[0]!.split("/")[1]} ${url}`,
+      `  ${JSON.stringify({ mcpServers: { [first.server]: { type: "http", url } } })}`,
+    );
   }
   return lines.join("\n");
 }
@@ -27,7 +37,13 @@ export function listMounts(penstock: Penstock, origin = ""): string {
 
 /** The effective path table, most specific first. */
 export function listPaths(penstock: Penstock, origin = ""): string {
-  return columns(penstock.paths.map(({ path, methods, owner }) => [methods === "all" ? "GET,POST,DELETE" : methods, origin + path, owner]));
+  return columns(
+    penstock.paths.map(({ path, methods, owner }) => [
+      methods === "all" ? "GET,POST,DELETE" : methods,
+      origin + path,
+      owner,
+    ]),
+  );
 }
 
 /** The plugins of each mount in order, with their hooks. */
@@ -42,11 +58,20 @@ export function listPlugins(penstock: Penstock): string {
 
 function hooksOf(plugin: Plugin): string {
   const names = (["config", "setup", ...HOOK_NAMES] as const).filter((name) => plugin[name]);
-  const messages = [plugin.message ?? []].flat().map(({ filter: { direction, kind, method } }) => `${direction} ${kind}${method ? ` ${[method].flat().join(",")}` : ""}`);
+  const messages = [plugin.message ?? []]
+    .flat()
+    .map(
+      ({ filter: { direction, kind, method } }) =>
+        `${direction} ${kind}${method ? ` ${[method].flat().join(",")}` : ""}`,
+    );
   return names.map((name) => (name === "message" ? `message(${messages.join("; ")})` : name)).join(", ");
 }
 
 function columns(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]?.map((_, i) => Math.max(...rows.map((row) => row[i]!.length))) ?? [];
-  return rows.map((row) => `  ${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!))).join("  ")}`.trimEnd()).join("\n");
+  return rows
+    .map((row) =>
+      `  ${row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!))).join("  ")}`.trimEnd(),
+    )
+    .join("\n");
 }

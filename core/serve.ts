@@ -28,14 +28,27 @@ export interface PenstockServer {
 }
 
 /** reliability: a head must be there within 15 s; bodies have a limit of their own, and streams none. */
-const NODE_LIMITS = { headersTimeout: 15_000, requestTimeout: 0, keepAliveTimeout: 75_000, connectionsCheckingInterval: 5000, maxHeaderSize: 16 * 1024 };
+const NODE_LIMITS = {
+  headersTimeout: 15_000,
+  requestTimeout: 0,
+  keepAliveTimeout: 75_000,
+  connectionsCheckingInterval: 5000,
+  maxHeaderSize: 16 * 1024,
+};
 
 export async function listen(penstock: Penstock, options: ServeOptions): Promise<PenstockServer> {
   const { port = 3333, host = "127.0.0.1", drainTimeout = 20_000, allowUnauthenticated = false } = options;
   checkHost(penstock, host, allowUnauthenticated);
   // srvx installs signal handlers of its own, but not where CI or TEST is set; a stop must be the same everywhere.
   const app = { fetch: penstock.fetch, "~routes": [] } as unknown as H3;
-  const server = serve(app, { port, hostname: host, silent: true, gracefulShutdown: false, node: NODE_LIMITS, manual: true });
+  const server = serve(app, {
+    port,
+    hostname: host,
+    silent: true,
+    gracefulShutdown: false,
+    node: NODE_LIMITS,
+    manual: true,
+  });
   const node = server.node?.server as Server | undefined;
   await server.serve();
   const url = server.url!.replace(/\/$/, "");

@@ -10,18 +10,34 @@ const NAME = /^[A-Za-z_]\w*$/;
  * @param mistakes gets one sentence per variable that cannot be filled in
  * @param options `lenient` takes the forms of other products too: `${env:VAR}` and `${VAR:-default}`
  */
-export function expandVariables(value: unknown, where: string, mistakes: string[], options: { lenient?: boolean } = {}): unknown {
-  if (typeof value === "string") return value.replace(VARIABLE, (text, inner: string) => lookUp(text, inner, where, mistakes, options.lenient ?? false));
-  if (Array.isArray(value)) return value.map((element, i) => expandVariables(element, `${where}.${i}`, mistakes, options));
+export function expandVariables(
+  value: unknown,
+  where: string,
+  mistakes: string[],
+  options: { lenient?: boolean } = {},
+): unknown {
+  if (typeof value === "string")
+    return value.replace(VARIABLE, (text, inner: string) =>
+      lookUp(text, inner, where, mistakes, options.lenient ?? false),
+    );
+  if (Array.isArray(value))
+    return value.map((element, i) => expandVariables(element, `${where}.${i}`, mistakes, options));
   // Plugins are objects with functions and classes of their own: they are not configuration text.
   if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, key === "plugins" ? inner : expandVariables(inner, `${where}.${key}`, mistakes, options)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [
+      key,
+      key === "plugins" ? inner : expandVariables(inner, `${where}.${key}`, mistakes, options),
+    ]),
+  );
 }
 
 function lookUp(text: string, inner: string, where: string, mistakes: string[], lenient: boolean): string {
   const [, name = inner, fallback] = (lenient && /^(?:env:)?(\w+)(?::-(.*))?$/.exec(inner)) || [];
   if (!NAME.test(name)) {
-    mistakes.push(`${where}: ${JSON.stringify(text)} names no variable; allowed is \${NAME} with letters, digits and _.`);
+    mistakes.push(
+      `${where}: ${JSON.stringify(text)} names no variable; allowed is \${NAME} with letters, digits and _.`,
+    );
     return "";
   }
   const found = process.env[name] ?? fallback;

@@ -13,7 +13,11 @@ export function compilePatterns(patterns: readonly Pattern[], plugin: string): (
   const expressions: RegExp[] = [];
   for (const pattern of patterns) {
     if (pattern instanceof RegExp) expressions.push(new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, "")));
-    else if (typeof pattern !== "string" || pattern === "") throw new ProxyError("BAD_OPTION", { plugin: `plugin '${plugin}'`, hint: "A pattern is a non-empty text or a regular expression." });
+    else if (typeof pattern !== "string" || pattern === "")
+      throw new ProxyError("BAD_OPTION", {
+        plugin: `plugin '${plugin}'`,
+        hint: "A pattern is a non-empty text or a regular expression.",
+      });
     else if (pattern.includes("*")) expressions.push(globToRegExp(pattern));
     else names.add(pattern);
   }

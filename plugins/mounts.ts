@@ -19,7 +19,8 @@ const SEGMENT = /^(?!\.{1,2}$)[\w.~-]+$/;
  */
 export function mounts(options: MountsOptions = {}): Plugin {
   const { path = "/{server}/mcp", lonePath = "/mcp" } = options;
-  if (!path.includes("{server}")) throw new ProxyError("BAD_OPTION", { plugin: "plugin 'mounts'", hint: "`path` must contain {server}." });
+  if (!path.includes("{server}"))
+    throw new ProxyError("BAD_OPTION", { plugin: "plugin 'mounts'", hint: "`path` must contain {server}." });
   return {
     name: "mounts",
     order: "pre",
@@ -33,7 +34,10 @@ export function mounts(options: MountsOptions = {}): Plugin {
         if (server.path !== undefined) continue;
         const slug = slugOf(name);
         const other = bySlug.get(slug);
-        if (other !== undefined) throw new ProxyError("BAD_CONFIG", { hint: `servers: '${other}' and '${name}' would both be served under "${slug}". Rename one, or give it a path.` });
+        if (other !== undefined)
+          throw new ProxyError("BAD_CONFIG", {
+            hint: `servers: '${other}' and '${name}' would both be served under "${slug}". Rename one, or give it a path.`,
+          });
         bySlug.set(slug, name);
         const own = path.replaceAll("{server}", slug);
         servers[name] = { ...server, path: names.length === 1 && lonePath !== false ? [own, lonePath] : [own] };
@@ -52,6 +56,9 @@ function slugOf(name: string): string {
     .toLowerCase()
     .replace(/[^a-z\d]+/g, "-")
     .replace(/^-+|-+$/g, "");
-  if (slug === "") throw new ProxyError("BAD_CONFIG", { hint: `servers: no path can be made from the name ${JSON.stringify(name)}. Give this server a path.` });
+  if (slug === "")
+    throw new ProxyError("BAD_CONFIG", {
+      hint: `servers: no path can be made from the name ${JSON.stringify(name)}. Give this server a path.`,
+    });
   return slug;
 }

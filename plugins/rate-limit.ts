@@ -1,4 +1,14 @@
-import { type App, type Exchange, type Message, type Mount, type Plugin, ProxyError, type State, defineState, isRecord } from "../core/index.ts";
+import {
+  type App,
+  type Exchange,
+  type Message,
+  type Mount,
+  type Plugin,
+  ProxyError,
+  type State,
+  defineState,
+  isRecord,
+} from "../core/index.ts";
 import { compilePatterns } from "./_patterns.ts";
 
 /** How much of something there is: `perMinute` come back evenly, at most `burst` at once. */
@@ -65,7 +75,11 @@ function take(exchange: Exchange, rules: readonly Rule[], now: number): void {
   mount.set(buckets, held);
   const wanted = rules.map((rule) => ({ rule, bucket: refill(held, `${principal.id}\0${rule.key}`, rule, now) }));
   const wait = Math.max(...wanted.map(({ rule, bucket }) => ((1 - bucket.tokens) * MINUTE) / rule.perMinute));
-  if (wait > 0) throw new ProxyError("RATE_LIMITED", { server: mount.server, headers: { "retry-after": String(Math.ceil(wait / 1000)) } });
+  if (wait > 0)
+    throw new ProxyError("RATE_LIMITED", {
+      server: mount.server,
+      headers: { "retry-after": String(Math.ceil(wait / 1000)) },
+    });
   for (const { bucket } of wanted) bucket.tokens -= 1;
 }
 
@@ -93,7 +107,10 @@ function forgetFull(mount: Mount, rules: readonly Rule[], now: number): void {
 function toRule(key: string, { perMinute, burst = perMinute }: Rate): Rule {
   for (const [name, value] of Object.entries({ perMinute, burst })) {
     if (!Number.isFinite(value) || value <= 0 || (name === "burst" && value < 1)) {
-      throw new ProxyError("BAD_OPTION", { plugin: "plugin 'rate-limit'", hint: `${key ? `tools[${JSON.stringify(key)}].` : ""}${name} must be a number above 0${name === "burst" ? ", at least 1" : ""}.` });
+      throw new ProxyError("BAD_OPTION", {
+        plugin: "plugin 'rate-limit'",
+        hint: `${key ? `tools[${JSON.stringify(key)}].` : ""}${name} must be a number above 0${name === "burst" ? ", at least 1" : ""}.`,
+      });
     }
   }
   return { key, perMinute, burst, matches: compilePatterns([key || "*"], "rate-limit") };

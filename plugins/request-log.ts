@@ -23,7 +23,9 @@ export function requestLog(options: RequestLogOptions = {}): Plugin {
       },
     }),
     done(exchange, outcome) {
-      const write = ["complete", "client-gone", "refused"].includes(outcome.end) ? exchange.log.info : exchange.log.warn;
+      const write = ["complete", "client-gone", "refused"].includes(outcome.end)
+        ? exchange.log.info
+        : exchange.log.warn;
       write(() => line(exchange, outcome));
     },
   };

@@ -55,7 +55,8 @@ function keepOpen(exchange: Exchange, { keepAlive, stallTimeout, retry }: Requir
       exchange.every(stallTimeout / CHECKS, () => {
         if (!sink.blocked) stalledSince = 0;
         else if (stalledSince === 0) stalledSince = performance.now();
-        else if (performance.now() - stalledSince >= stallTimeout) sink.cut(new ProxyError("STALLED_CLIENT", { server: exchange.mount.server }));
+        else if (performance.now() - stalledSince >= stallTimeout)
+          sink.cut(new ProxyError("STALLED_CLIENT", { server: exchange.mount.server }));
       });
     },
     write(chunk, sink) {

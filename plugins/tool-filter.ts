@@ -1,4 +1,12 @@
-import { type Exchange, type Json, type Message, type Plugin, ProxyError, type Reply, isRecord } from "../core/index.ts";
+import {
+  type Exchange,
+  type Json,
+  type Message,
+  type Plugin,
+  ProxyError,
+  type Reply,
+  isRecord,
+} from "../core/index.ts";
 import { type Pattern, compilePatterns } from "./_patterns.ts";
 
 /** Options of {@link toolFilter}. A pattern is a name, a name with `*`, or a regular expression. */
@@ -22,7 +30,8 @@ const SENTINEL = /^=\?base64\?([A-Za-z\d+/]*={0,2})\?=$/;
  */
 export function toolFilter(options: ToolFilterOptions): Plugin {
   const { allow, deny = [] } = options;
-  if (allow === undefined && options.deny === undefined) throw new ProxyError("BAD_OPTION", { plugin: "plugin 'tool-filter'", hint: "Give `allow`, `deny` or both." });
+  if (allow === undefined && options.deny === undefined)
+    throw new ProxyError("BAD_OPTION", { plugin: "plugin 'tool-filter'", hint: "Give `allow`, `deny` or both." });
   const allowed = allow && compilePatterns(allow, "tool-filter");
   const denied = compilePatterns(deny, "tool-filter");
   const exists = (name: unknown) => typeof name === "string" && (allowed?.(name) ?? true) && !denied(name);
@@ -45,7 +54,11 @@ function refuseDenied(exchange: Exchange, message: Message, exists: (name: unkno
   const name = isRecord(message.params) ? message.params.name : undefined;
   // A server may route by the mirror of the name (MCP 2026-07-28, Standard Headers): it must not say something else.
   const mirror = exchange.request.headers.get("mcp-name");
-  if (mirror !== null && decodeMirror(mirror) !== name) throw new ProxyError("HEADER_MISMATCH", { server: exchange.mount.server, hint: "Mcp-Name is not the tool that the body names." });
+  if (mirror !== null && decodeMirror(mirror) !== name)
+    throw new ProxyError("HEADER_MISMATCH", {
+      server: exchange.mount.server,
+      hint: "Mcp-Name is not the tool that the body names.",
+    });
   if (exists(name)) return;
   exchange.log.info(() => `${exchange.mount.server}: a call of tool ${JSON.stringify(name)} was refused`);
   return { reply: { error: { code: INVALID_PARAMS, message: `Unknown tool: ${String(name)}` } } };
@@ -65,5 +78,7 @@ function withoutDenied(exchange: Exchange, message: Message, exists: (name: unkn
 
 function decodeMirror(value: string): string {
   const encoded = SENTINEL.exec(value.trim())?.[1];
-  return encoded === undefined ? value.trim() : new TextDecoder().decode(Uint8Array.from(atob(encoded), (char) => char.charCodeAt(0)));
+  return encoded === undefined
+    ? value.trim()
+    : new TextDecoder().decode(Uint8Array.from(atob(encoded), (char) => char.charCodeAt(0)));
 }

@@ -29,7 +29,9 @@ export function unsupported(): Plugin {
         const { server, upstream } = exchange.mount;
         const section = CAPABILITIES[method]?.section ?? "server-requests";
         // Params carry conversations and prompts: they are formatted for debugging only.
-        exchange.log.warn(() => `${server} (${upstream}) asked for ${method}, which its client did not declare; answered -32601`);
+        exchange.log.warn(
+          () => `${server} (${upstream}) asked for ${method}, which its client did not declare; answered -32601`,
+        );
         exchange.log.debug(() => `${server}: params of ${method}: ${JSON.stringify(message.params)}`);
         const text = `Penstock: the client of server '${server}' did not declare what ${method} needs. See ${README}#${section}`;
         return { reply: { error: { code: -32601, message: text, data: { method, server } } } };
@@ -46,9 +48,10 @@ function declares(capabilities: Json, { method, params }: Message): boolean {
   if (method === "elicitation/create") {
     const mode = params?.mode ?? "form";
     // MCP 2025-11-25, Elicitation: an empty object declares forms only.
-    return mode === "form" ? Object.keys(declared).length === 0 || isRecord(declared.form) : isRecord(declared[String(mode)]);
+    return mode === "form"
+      ? Object.keys(declared).length === 0 || isRecord(declared.form)
+      : isRecord(declared[String(mode)]);
   }
   if (method === "sampling/createMessage" && params?.tools !== undefined) return isRecord(declared.tools);
   return true;
 }
-

@@ -52,7 +52,11 @@ export function json(value: unknown, status = 200, headers: Record<string, strin
 
 /** The same from JSON text, where `JSON.stringify` would round an id. */
 export function jsonText(text: string, status = 200, headers: Record<string, string> = {}): Answer {
-  return { status, headers: HeaderList.from({ "content-type": "application/json", ...headers }), body: new BytesBody(encoder.encode(text)) };
+  return {
+    status,
+    headers: HeaderList.from({ "content-type": "application/json", ...headers }),
+    body: new BytesBody(encoder.encode(text)),
+  };
 }
 
 /** An answer that is an event stream. The iterable is ended (`return`) when the client leaves. @param headers added to `content-type` */
@@ -60,7 +64,11 @@ export function sse(frames: AsyncIterable<Frame>, headers: Record<string, string
   async function* bytes(): AsyncGenerator<Uint8Array> {
     for await (const frame of frames) yield encoder.encode(writeFrame(frame));
   }
-  return { status: 200, headers: HeaderList.from({ "content-type": "text/event-stream", ...headers }), body: new StreamBody(fromIterable(bytes())) };
+  return {
+    status: 200,
+    headers: HeaderList.from({ "content-type": "text/event-stream", ...headers }),
+    body: new StreamBody(fromIterable(bytes())),
+  };
 }
 
 /** An answer without a body. */
@@ -80,7 +88,10 @@ export function fromResponse(response: Response): Answer {
  * @param limit in bytes
  * @throws ProxyError `UPSTREAM_TOO_LARGE`, or what the source failed with
  */
-export async function collect(answer: Pick<Answer, "body">, limit: number = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
+export async function collect(
+  answer: Pick<Answer, "body">,
+  limit: number = Number.POSITIVE_INFINITY,
+): Promise<Uint8Array> {
   const body = answer.body as AnyBody;
   if (body.kind === "empty") return new Uint8Array();
   if (body.kind === "bytes") return body.bytes;

@@ -144,9 +144,12 @@ export class SseFramer {
     if (!this.#anyLineEnd) {
       const blankBefore = bytes.lastIndexOf(BLANK_LINE, hit);
       const blankAfter = bytes.indexOf(BLANK_LINE, hit);
-      return [blankBefore + 2 > from && blankBefore !== -1 ? blankBefore + 2 : from, blankAfter === -1 ? bytes.length : blankAfter + 2];
+      return [
+        blankBefore + 2 > from && blankBefore !== -1 ? blankBefore + 2 : from,
+        blankAfter === -1 ? bytes.length : blankAfter + 2,
+      ];
     }
-    for (let start = from; ; ) {
+    for (let start = from; ;) {
       const end = eventEnd(bytes, start);
       if (end === -1) return [start, bytes.length];
       if (end > hit) return [start, end];
@@ -168,15 +171,21 @@ export class SseFramer {
 
   /** An event without a `method` key is at most a response: where no hook wants those, even a large one is not parsed. */
   #isOnlyResponse(bytes: Buffer): boolean {
-    if (this.#reader.wants.response || bytes.includes('"method"', 0, "latin1") || bytes.includes(ESCAPE, 0, "latin1")) return false;
+    if (this.#reader.wants.response || bytes.includes('"method"', 0, "latin1") || bytes.includes(ESCAPE, 0, "latin1"))
+      return false;
     this.#reader.responded ||= bytes.includes('"result"', 0, "latin1") || bytes.includes('"error"', 0, "latin1");
     return true;
   }
 
   #write(messages: readonly Message[], others: string[]): Uint8Array {
     // A dropped message still moves the client's last event id.
-    if (messages.length === 0) return Buffer.from(others.some((line) => /^(?:id|retry)/.test(line)) ? writeEvent(undefined, others) : "");
-    return Buffer.from(messages.map((message, i) => writeEvent(writeMessage(message, this.#reader.idText(message)), i === 0 ? others : [])).join(""));
+    if (messages.length === 0)
+      return Buffer.from(others.some((line) => /^(?:id|retry)/.test(line)) ? writeEvent(undefined, others) : "");
+    return Buffer.from(
+      messages
+        .map((message, i) => writeEvent(writeMessage(message, this.#reader.idText(message)), i === 0 ? others : []))
+        .join(""),
+    );
   }
 }
 
@@ -192,5 +201,10 @@ function firstLine(chunk: Uint8Array, before: number | undefined): number {
 /** Whether one of these events has an id line. */
 function hasId(events: Buffer): boolean {
   const text = events.subarray(0, 6).toString();
-  return events.includes("\nid:", 0, "latin1") || events.includes("\rid:", 0, "latin1") || text.startsWith("id:") || text.startsWith("\uFEFFid:");
+  return (
+    events.includes("\nid:", 0, "latin1") ||
+    events.includes("\rid:", 0, "latin1") ||
+    text.startsWith("id:") ||
+    text.startsWith("\uFEFFid:")
+  );
 }

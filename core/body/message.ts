@@ -4,7 +4,8 @@ import type { Json, Kind, Message, Reply, RpcError } from "../types.ts";
 /** What a parsed message is; `undefined` when it is no JSON-RPC message, or could be read as two. */
 export function kindOf(message: Message): Kind | undefined {
   const answers = message.result !== undefined || message.error !== undefined;
-  if (typeof message.method === "string") return answers ? undefined : message.id === undefined ? "notification" : "request";
+  if (typeof message.method === "string")
+    return answers ? undefined : message.id === undefined ? "notification" : "request";
   return answers && message.method === undefined ? "response" : undefined;
 }
 
@@ -14,7 +15,8 @@ export function kindOf(message: Message): Kind | undefined {
  * @param idText the id as it stood on the wire; kept where the id is still the same, because a number may have lost digits
  */
 export function writeMessage(message: Message, idText?: string): string {
-  if (idText === undefined || message.id === undefined || JSON.parse(idText) !== message.id) return JSON.stringify(message);
+  if (idText === undefined || message.id === undefined || JSON.parse(idText) !== message.id)
+    return JSON.stringify(message);
   const { id: _id, jsonrpc: _jsonrpc, ...rest } = message;
   const members = JSON.stringify(rest);
   return `{"jsonrpc":"2.0","id":${idText}${members === "{}" ? "}" : `,${members.slice(1)}`}`;

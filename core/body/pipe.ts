@@ -103,7 +103,8 @@ export class Pipe implements Receiver {
 
   /** The proxy stops. */
   drain(): void {
-    if (this.#outlet && !this.#over) this.#guard(() => this.#options.transforms.forEach((transform, i) => transform.drain?.(this.#sinks[i]!)));
+    if (this.#outlet && !this.#over)
+      this.#guard(() => this.#options.transforms.forEach((transform, i) => transform.drain?.(this.#sinks[i]!)));
   }
 
   /** From stage `i` on; the outlet is the last stage. */

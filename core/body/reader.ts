@@ -37,8 +37,12 @@ export class MessageReader {
     // The batch is shown message by message; texts of ids beyond 2^53 are lost with it.
     const results = json.map((element) => this.#one(element, JSON.stringify(element)));
     const merge = (all: readonly (readonly Message[] | undefined)[]) =>
-      all.every((result) => result === undefined) ? undefined : all.flatMap((result, i) => result ?? (json[i] as Message));
-    return results.some((result) => result instanceof Promise) ? Promise.all(results).then(merge) : merge(results as (readonly Message[] | undefined)[]);
+      all.every((result) => result === undefined)
+        ? undefined
+        : all.flatMap((result, i) => result ?? (json[i] as Message));
+    return results.some((result) => result instanceof Promise)
+      ? Promise.all(results).then(merge)
+      : merge(results as (readonly Message[] | undefined)[]);
   }
 
   #one(json: unknown, text: string): Awaitable<readonly Message[] | undefined> {

@@ -68,9 +68,11 @@ class Scanner {
 
   #envelope(): Scan {
     const { id, method, result, error, jsonrpc } = this.#spans;
-    if (!jsonrpc || jsonrpc[1] - jsonrpc[0] !== 5 || this.#text(jsonrpc) !== '"2.0"') throw invalid("`jsonrpc` must be \"2.0\".");
+    if (!jsonrpc || jsonrpc[1] - jsonrpc[0] !== 5 || this.#text(jsonrpc) !== '"2.0"')
+      throw invalid('`jsonrpc` must be "2.0".');
     const idText = id && this.#text(id);
-    if (idText !== undefined && !/^["\d-]/.test(idText) && idText !== "null") throw invalid("`id` must be a string or a number.");
+    if (idText !== undefined && !/^["\d-]/.test(idText) && idText !== "null")
+      throw invalid("`id` must be a string or a number.");
     if (method) {
       if (result || error) throw invalid("`method` stands beside `result` or `error`.");
       const name: unknown = JSON.parse(this.#text(method));
@@ -105,7 +107,8 @@ class Scanner {
       if (this.#bytes[keyFrom] !== QUOTE) throw this.#broken("a key was expected");
       this.#string();
       const keyTo = this.#at;
-      if (!keys.add(keyFrom, keyTo)) throw invalid(`The key ${this.#text([keyFrom, Math.min(keyTo, keyFrom + 64)])} stands twice in one object.`);
+      if (!keys.add(keyFrom, keyTo))
+        throw invalid(`The key ${this.#text([keyFrom, Math.min(keyTo, keyFrom + 64)])} stands twice in one object.`);
       this.#space();
       if (this.#bytes[this.#at++] !== 0x3a) throw this.#broken("a colon was expected");
       this.#space();
@@ -122,7 +125,8 @@ class Scanner {
 
   #member(key: string, from: number): void {
     const known = ENVELOPE.includes(key as Member);
-    if (!known && ENVELOPE.includes(fold(key) as Member)) throw invalid(`The key ${JSON.stringify(key)} must be written in lower case.`);
+    if (!known && ENVELOPE.includes(fold(key) as Member))
+      throw invalid(`The key ${JSON.stringify(key)} must be written in lower case.`);
     if (known) this.#spans[key as Member] = [from, this.#at];
   }
 
@@ -164,20 +168,25 @@ class Scanner {
   }
 
   #literal(word: string): void {
-    for (let i = 0; i < word.length; i++) if (this.#bytes[this.#at + i] !== word.charCodeAt(i)) throw this.#broken("a value was expected");
+    for (let i = 0; i < word.length; i++)
+      if (this.#bytes[this.#at + i] !== word.charCodeAt(i)) throw this.#broken("a value was expected");
     this.#at += word.length;
   }
 
   #number(): void {
     const from = this.#at;
     let byte = this.#bytes[this.#at];
-    while (byte !== undefined && (isDigit(byte) || byte === 0x2d || byte === 0x2b || byte === 0x2e || byte === 0x65 || byte === 0x45)) {
+    while (
+      byte !== undefined &&
+      (isDigit(byte) || byte === 0x2d || byte === 0x2b || byte === 0x2e || byte === 0x65 || byte === 0x45)
+    ) {
       byte = this.#bytes[++this.#at];
     }
     if (from === this.#at) throw this.#broken("a value was expected");
     // A run of digits needs no second look; the grammar decides about the rest.
     if (this.#at - from === 1 && isDigit(this.#bytes[from]!)) return;
-    if (!/^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/.test(this.#text([from, this.#at]))) throw this.#broken("a number is malformed");
+    if (!/^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/.test(this.#text([from, this.#at])))
+      throw this.#broken("a number is malformed");
   }
 
   #space(): void {
@@ -230,7 +239,11 @@ class Keys {
     const hash = this.#hash(from, to);
     for (let i = 0; i < seen.length; i += 3) {
       // An escape makes two spellings of one key: such a key is compared with all.
-      if ((seen[i] === hash || seen[i] === ESCAPED || hash === ESCAPED) && this.#key(seen[i + 1]!, seen[i + 2]!) === this.#key(from, to)) return false;
+      if (
+        (seen[i] === hash || seen[i] === ESCAPED || hash === ESCAPED) &&
+        this.#key(seen[i + 1]!, seen[i + 2]!) === this.#key(from, to)
+      )
+        return false;
     }
     seen.push(hash, from, to);
     if (seen.length > 3 * FEW) {

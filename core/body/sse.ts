@@ -73,7 +73,8 @@ export function writeFrame(frame: Frame): string {
   for (const line of frame.comment?.split(/\r\n|\r|\n/) ?? []) lines.push(`: ${line}`);
   if (frame.event !== undefined) lines.push(`event: ${fieldValue(frame.event)}`);
   if (frame.id !== undefined) lines.push(`id: ${fieldValue(frame.id)}`);
-  if (frame.retry !== undefined && Number.isFinite(frame.retry)) lines.push(`retry: ${Math.max(0, Math.trunc(frame.retry))}`);
+  if (frame.retry !== undefined && Number.isFinite(frame.retry))
+    lines.push(`retry: ${Math.max(0, Math.trunc(frame.retry))}`);
   return writeEvent(frame.message && writeMessage(frame.message), lines);
 }
 

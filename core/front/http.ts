@@ -4,28 +4,17 @@ import type { ServerRequest } from "srvx";
 import type { Bag } from "../bag.ts";
 import type { AnyBody } from "../body/body.ts";
 import { Pipe } from "../body/pipe.ts";
-import { joinChunks } from "../body/sse.ts";
 import { ProxyError } from "../errors.ts";
 import { HeaderList } from "../headers.ts";
 import type { Outgoing } from "../down.ts";
 import { ExchangeRun, type Incoming } from "../exchange.ts";
 import type { MountRuntime } from "../mount.ts";
 import type { Answer, RequestHead } from "../types.ts";
+import { type NodeReadable, readNodeBody, readWebBody } from "./read-body.ts";
 import { type NodeWritable, PipeableBody, toWebStream } from "./outlet.ts";
 
-/** A client may pause this long within its message, in milliseconds. */
-const BODY_GAP = 30_000;
 const ALLOW = "GET, POST, DELETE";
 const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
-
-/** What is used of Node's `IncomingMessage`. */
-interface NodeReadable {
-  rawHeaders: string[];
-  headers: Record<string, string | string[] | undefined>;
-  on(event: string, listener: (value: never) => void): unknown;
-  off(event: string, listener: (value: never) => void): unknown;
-  pause(): unknown;
-}
 
 /** Runs of the proxy that have not ended; a stop brings them to their end. */
 export type Running = Bag<ExchangeRun>;
@@ -38,7 +27,10 @@ export async function serveMount(mount: MountRuntime, request: ServerRequest, ru
     head: new Head(request),
     method: method as Incoming["method"],
     fields: node ? node.req.rawHeaders : [...request.headers].flat(),
-    read: () => (node ? readNode(node, mount.maxRequestBytes) : readWeb(request, mount.maxRequestBytes)),
+    read: () =>
+      node
+        ? readNodeBody(node, mount.maxRequestBytes, mount.deadlines)
+        : readWebBody(request, mount.maxRequestBytes, mount.deadlines),
   };
   const exchange = new ExchangeRun(mount, incoming);
   const entry = running.add(exchange);
@@ -69,7 +61,8 @@ function verdict(method: string, request: ServerRequest): ProxyError | undefined
   if (method === "GET" || method === "DELETE") return undefined;
   if (method !== "POST") return new ProxyError("METHOD_NOT_ALLOWED", { headers: { allow: ALLOW } });
   const type = request.headers.get("content-type");
-  if (!type || !JSON_TYPE.test(type) || request.headers.has("content-encoding")) return new ProxyError("UNSUPPORTED_MEDIA_TYPE");
+  if (!type || !JSON_TYPE.test(type) || request.headers.has("content-encoding"))
+    return new ProxyError("UNSUPPORTED_MEDIA_TYPE");
 }
 
 /** A view of a request; nothing is computed before it is asked for. A class, because getters of a literal cost a hidden class each time. */
@@ -101,7 +94,8 @@ export function headOf(request: ServerRequest): RequestHead {
 
 function nodeResponse({ status, headers, body }: Outgoing): Response {
   const init = { status, headers: headers.toPairs() };
-  if (body === null || body instanceof Uint8Array) return new FastResponse(body as Uint8Array<ArrayBuffer> | null, init);
+  if (body === null || body instanceof Uint8Array)
+    return new FastResponse(body as Uint8Array<ArrayBuffer> | null, init);
   return new FastResponse(new PipeableBody(body) as unknown as BodyInit, init);
 }
 
@@ -112,7 +106,8 @@ export function toResponse(early: Answer | Response, request: ServerRequest): Re
   const headers = HeaderList.from(early.headers);
   const body = early.body as AnyBody;
   const res = request.runtime?.node?.res as NodeResponse | undefined;
-  if (body.kind !== "stream") return webResponse({ status, headers, body: body.kind === "bytes" ? body.bytes : null }, () => {});
+  if (body.kind !== "stream")
+    return webResponse({ status, headers, body: body.kind === "bytes" ? body.bytes : null }, () => {});
   const pipe = new Pipe({ source: body.source, transforms: [], onEnd() {} });
   res?.on("close", () => pipe.abort());
   return res ? nodeResponse({ status, headers, body: pipe }) : webResponse({ status, headers, body: pipe }, () => {});
@@ -125,66 +120,4 @@ function webResponse({ status, headers, body }: Outgoing, closed: (whole: boolea
     return new FastResponse(body as Uint8Array<ArrayBuffer> | null, init);
   }
   return new Response(toWebStream(body, closed), init);
-}
-
-function readNode({ req, res }: { req: NodeReadable; res?: NodeResponse }, limit: number): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    const timer = setTimeout(() => fail(new ProxyError("BODY_TIMEOUT")), BODY_GAP);
-    const stop = () => {
-      clearTimeout(timer);
-      req.off("data", onData as never);
-      req.off("end", onEnd);
-      req.off("close", onClose);
-      req.off("error", onClose);
-    };
-    const fail = (error: ProxyError) => {
-      stop();
-      req.pause();
-      // What is left of the body is never read, so no other request can come on this connection.
-      if (!res?.headersSent) res?.setHeader("connection", "close");
-      reject(error);
-    };
-    const onData = (chunk: Uint8Array) => {
-      size += chunk.length;
-      if (size > limit) return fail(new ProxyError("BODY_TOO_LARGE"));
-      chunks.push(chunk);
-      timer.refresh();
-    };
-    const onEnd = () => {
-      stop();
-      resolve(chunks.length === 0 ? new Uint8Array() : joinChunks(chunks));
-    };
-    const onClose = () => fail(new ProxyError("CLIENT_GONE"));
-    if (Number(req.headers["content-length"]) > limit) return fail(new ProxyError("BODY_TOO_LARGE"));
-    req.on("data", onData as never);
-    req.on("end", onEnd);
-    req.on("close", onClose);
-    req.on("error", onClose);
-  });
-}
-
-async function readWeb(request: ServerRequest, limit: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  const reader = request.body?.getReader();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  try {
-    for (;;) {
-      const gap = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new ProxyError("BODY_TIMEOUT")), BODY_GAP);
-      });
-      const { done, value } = (await Promise.race([reader?.read() ?? { done: true as const, value: undefined }, gap])) as ReadableStreamReadResult<Uint8Array>;
-      clearTimeout(timer);
-      if (done) return chunks.length === 0 ? new Uint8Array() : joinChunks(chunks);
-      size += value.length;
-      if (size > limit) throw new ProxyError("BODY_TOO_LARGE");
-      chunks.push(value);
-    }
-  } catch (error) {
-    clearTimeout(timer);
-    reader?.cancel().catch(() => {});
-    throw error instanceof ProxyError ? error : new ProxyError("CLIENT_GONE", { cause: error });
-  }
 }

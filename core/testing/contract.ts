@@ -47,7 +47,8 @@ export function pluginContract(make: () => PluginOption, options: ContractOption
 
   async function play(test: Awaited<ReturnType<typeof testPlugin>>, mount: string, principal: string): Promise<string> {
     const seen: string[] = [];
-    for (const [i, [method, params]] of traffic.entries()) seen.push(show(await test.post({ id: i, method, ...(params && { params }) }, { mount, principal })));
+    for (const [i, [method, params]] of traffic.entries())
+      seen.push(show(await test.post({ id: i, method, ...(params && { params }) }, { mount, principal })));
     // A plugin may name the mount and the caller in what it says.
     return seen.join("\n").replaceAll(mount, "<mount>").replaceAll(principal, "<principal>");
   }
@@ -56,9 +57,13 @@ export function pluginContract(make: () => PluginOption, options: ContractOption
     const expected = await alone();
     const test = await testPlugin(make(), { server: server(), mounts: ["alpha", "beta"], socket });
     try {
-      const pairs = ["alpha", "beta"].flatMap((mount) => ["anna", "bert"].map((principal) => [mount, principal] as const));
+      const pairs = ["alpha", "beta"].flatMap((mount) =>
+        ["anna", "bert"].map((principal) => [mount, principal] as const),
+      );
       const results = await Promise.all(pairs.map(([mount, principal]) => play(test, mount, principal)));
-      results.forEach((seen, i) => expectSame(seen, expected, `principal ${pairs[i]![1]} on mount ${pairs[i]![0]}, beside others`));
+      results.forEach((seen, i) =>
+        expectSame(seen, expected, `principal ${pairs[i]![1]} on mount ${pairs[i]![0]}, beside others`),
+      );
     } finally {
       await test.close();
     }
@@ -68,7 +73,8 @@ export function pluginContract(make: () => PluginOption, options: ContractOption
     {
       name: "is a plugin: a kebab-case name, and no hook that does not exist",
       async run() {
-        for (const { name } of orderPlugins(make())) if (!/^[a-z\d]+(?:-[a-z\d]+)*$/.test(name)) throw new Error(`'${name}' is not kebab-case`);
+        for (const { name } of orderPlugins(make()))
+          if (!/^[a-z\d]+(?:-[a-z\d]+)*$/.test(name)) throw new Error(`'${name}' is not kebab-case`);
       },
     },
     { name: "mixes up neither mounts nor principals", run: () => mixesNothingUp(false) },
@@ -106,10 +112,16 @@ export function pluginContract(make: () => PluginOption, options: ContractOption
 }
 
 function show({ status, headers, text }: Posted): string {
-  const kept = [...headers].filter(([name]) => !VOLATILE.includes(name) && !/^(?:connection|keep-alive|transfer-encoding|content-length)$/.test(name)).sort();
+  const kept = [...headers]
+    .filter(
+      ([name]) =>
+        !VOLATILE.includes(name) && !/^(?:connection|keep-alive|transfer-encoding|content-length)$/.test(name),
+    )
+    .sort();
   return `${status} ${JSON.stringify(kept)} ${text}`;
 }
 
 function expectSame(seen: string, expected: string, where: string): void {
-  if (seen !== expected) throw new Error(`${where}: it behaves differently.\n--- alone\n${expected}\n--- here\n${seen}`);
+  if (seen !== expected)
+    throw new Error(`${where}: it behaves differently.\n--- alone\n${expected}\n--- here\n${seen}`);
 }

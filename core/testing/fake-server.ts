@@ -33,7 +33,11 @@ export interface FakeServer {
 }
 
 /** Tools of the default server. */
-const TOOLS = ["echo", "add", "delete_all"].map((name) => ({ name, description: `Tool ${name}`, inputSchema: { type: "object" } }));
+const TOOLS = ["echo", "add", "delete_all"].map((name) => ({
+  name,
+  description: `Tool ${name}`,
+  inputSchema: { type: "object" },
+}));
 
 /**
  * Makes a server.
@@ -59,8 +63,20 @@ export function fakeServer(respond: Responder = () => {}): FakeServer {
       async send(request, onAbort) {
         const gone = new AbortController();
         onAbort(() => gone.abort());
-        const text = request.body instanceof Uint8Array ? new TextDecoder().decode(request.body) : request.body === null ? "" : JSON.stringify(request.body);
-        const made = await answer({ server: name, method: request.method, headers: new Headers([...request.headers]), message: parse(text), text, signal: gone.signal });
+        const text =
+          request.body instanceof Uint8Array
+            ? new TextDecoder().decode(request.body)
+            : request.body === null
+              ? ""
+              : JSON.stringify(request.body);
+        const made = await answer({
+          server: name,
+          method: request.method,
+          headers: new Headers([...request.headers]),
+          message: parse(text),
+          text,
+          signal: gone.signal,
+        });
         return endWith(made, gone);
       },
       async close() {},
@@ -73,7 +89,17 @@ export function fakeServer(respond: Responder = () => {}): FakeServer {
         gracefulShutdown: false,
         async fetch(request) {
           const text = request.method === "POST" ? await request.text() : "";
-          return toResponse(await answer({ server: "fake", method: request.method, headers: new Headers(request.headers), message: parse(text), text, signal: request.signal }), request);
+          return toResponse(
+            await answer({
+              server: "fake",
+              method: request.method,
+              headers: new Headers(request.headers),
+              message: parse(text),
+              text,
+              signal: request.signal,
+            }),
+            request,
+          );
         },
       });
       await server.ready();
@@ -84,12 +110,18 @@ export function fakeServer(respond: Responder = () => {}): FakeServer {
 
 function standardAnswer({ method, message, signal }: Recorded): Answer {
   if (method === "GET") return sse(silence(signal));
-  if (method === "DELETE" || message?.method === undefined || message.id === undefined) return empty(method === "DELETE" ? 200 : 202);
-  const reply = (result: Json, headers?: Record<string, string>) => json({ jsonrpc: "2.0", id: message.id, result }, 200, headers);
+  if (method === "DELETE" || message?.method === undefined || message.id === undefined)
+    return empty(method === "DELETE" ? 200 : 202);
+  const reply = (result: Json, headers?: Record<string, string>) =>
+    json({ jsonrpc: "2.0", id: message.id, result }, 200, headers);
   switch (message.method) {
     case "initialize":
       return reply(
-        { protocolVersion: message.params?.protocolVersion, capabilities: { tools: {} }, serverInfo: { name: "fake", version: "1.0.0" } },
+        {
+          protocolVersion: message.params?.protocolVersion,
+          capabilities: { tools: {} },
+          serverInfo: { name: "fake", version: "1.0.0" },
+        },
         { "mcp-session-id": crypto.randomUUID() },
       );
     case "tools/list":

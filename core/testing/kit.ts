@@ -81,13 +81,24 @@ export async function testPlugin(plugins: PluginOption, options: PluginTestOptio
     server,
     log,
     async fetch(init, { mount = mounts[0]!, principal = "anna", headers = {}, signal } = {}) {
-      const request = new Request(`${front?.url ?? "http://localhost"}/${mount}/mcp`, { ...init, signal, headers: { ...(init.headers as Record<string, string>), [PRINCIPAL]: principal, ...headers } });
+      const request = new Request(`${front?.url ?? "http://localhost"}/${mount}/mcp`, {
+        ...init,
+        signal,
+        headers: { ...(init.headers as Record<string, string>), [PRINCIPAL]: principal, ...headers },
+      });
       return front ? fetch(request) : penstock.fetch(request);
     },
     async post(message, postOptions) {
       const isRequest = message.method !== undefined && !message.method.startsWith("notifications/");
       const body = JSON.stringify({ jsonrpc: "2.0", ...(isRequest && { id: nextId++ }), ...message });
-      const response = await test.fetch({ method: "POST", body, headers: { "content-type": "application/json", accept: "application/json, text/event-stream" } }, postOptions);
+      const response = await test.fetch(
+        {
+          method: "POST",
+          body,
+          headers: { "content-type": "application/json", accept: "application/json, text/event-stream" },
+        },
+        postOptions,
+      );
       const text = await readText(response);
       const messages = readMessages(text, response.headers.get("content-type") ?? "");
       return { status: response.status, headers: response.headers, messages, message: messages.at(-1), text };
@@ -110,6 +121,7 @@ function readMessages(text: string, type: string): Message[] {
 }
 
 function recordTo(lines: string[]): Logger {
-  const at = (level: string) => (text: string | (() => string)) => void lines.push(`${level} ${typeof text === "function" ? text() : text}`);
+  const at = (level: string) => (text: string | (() => string)) =>
+    void lines.push(`${level} ${typeof text === "function" ? text() : text}`);
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }

@@ -5,6 +5,7 @@
  */
 import { isIP } from "node:net";
 import { Client, type Dispatcher, EnvHttpProxyAgent, buildConnector } from "undici";
+import { type Deadline, Deadlines } from "../deadlines.ts";
 import { ProxyError } from "../errors.ts";
 import type { Receiver, Source } from "../body/body.ts";
 import { joinChunks } from "../body/sse.ts";
@@ -23,17 +24,36 @@ const MAX_EARLY = 64 * 1024;
  */
 export function connectNode(name: string, url: URL, connectTimeout: number, tls: TlsOptions = {}): WireClient {
   const shared = { connectTimeout, headersTimeout: 0, bodyTimeout: 0, pipelining: 1 };
-  const connect = { ...tls, timeout: connectTimeout, autoSelectFamily: true, ...(url.hostname === "localhost" && { lookup: lookupLocalhost }) };
+  const connect = {
+    ...tls,
+    timeout: connectTimeout,
+    autoSelectFamily: true,
+    ...(url.hostname === "localhost" && { lookup: lookupLocalhost }),
+  };
+  const { origin } = url;
+  const deadlines = new Deadlines();
   if (goesThroughProxy(url)) {
-    const agent = new EnvHttpProxyAgent({ ...shared, connect, requestTls: tls, proxyTunnel: url.protocol === "https:" });
+    const agent = new EnvHttpProxyAgent({
+      ...shared,
+      connect,
+      requestTls: tls,
+      proxyTunnel: url.protocol === "https:",
+    });
     return {
       // The proxy agent takes headers as an object only.
-      send: (request, onAbort) => send(agent, { ...request, headers: asRecord(request.headers) }, url.origin, name, onAbort, () => {}),
-      close: () => agent.destroy(),
+      send: (request, onAbort) =>
+        send(
+          { dispatcher: agent, origin, name, deadlines, release() {} },
+          { ...request, headers: asRecord(request.headers) },
+          onAbort,
+        ),
+      close() {
+        deadlines.close();
+        return agent.destroy();
+      },
     };
   }
   // One connector for all connections of a server: they share TLS sessions.
-  const { origin } = url;
   const options: Client.Options = { ...shared, connect: buildConnector(connect as buildConnector.BuildOptions) };
   const idle: Client[] = [];
   const all = new Set<Client>();
@@ -59,9 +79,10 @@ export function connectNode(name: string, url: URL, connectTimeout: number, tls:
         if (idle.length < MAX_IDLE && all.has(client)) idle.push(client);
         else drop(client);
       };
-      return send(client, request, origin, name, onAbort, release);
+      return send({ dispatcher: client, origin, name, deadlines, release }, request, onAbort);
     },
     async close() {
+      deadlines.close();
       const clients = [...all];
       all.clear();
       idle.length = 0;
@@ -72,12 +93,33 @@ export function connectNode(name: string, url: URL, connectTimeout: number, tls:
 
 type Sent = Omit<WireRequest, "headers"> & { headers: string[] | Record<string, string> };
 
-function send(dispatcher: Dispatcher, request: Sent, origin: string, name: string, onAbort: OnAbort, release: () => void): Promise<WireAnswer> {
+interface Connection {
+  dispatcher: Dispatcher;
+  origin: string;
+  /** The server's name. */
+  name: string;
+  deadlines: Deadlines;
+  release(): void;
+}
+
+function send(
+  { dispatcher, origin, name, deadlines, release }: Connection,
+  request: Sent,
+  onAbort: OnAbort,
+): Promise<WireAnswer> {
   return new Promise((resolve, reject) => {
-    const call = new Call(name, resolve, reject, release, request.headersTimeout);
+    const call = new Call(name, resolve, reject, release, deadlines, request.headersTimeout);
     onAbort(() => call.abort());
     dispatcher.dispatch(
-      { origin, path: request.path, method: request.method, headers: request.headers, body: request.body, headersTimeout: 0, bodyTimeout: 0 },
+      {
+        origin,
+        path: request.path,
+        method: request.method,
+        headers: request.headers,
+        body: request.body,
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      },
       call,
     );
   });
@@ -92,6 +134,7 @@ class Call implements Dispatcher.DispatchHandler, Source, WireAnswer {
   readonly #resolve: (answer: WireAnswer) => void;
   readonly #reject: (error: ProxyError) => void;
   readonly #release: () => void;
+  readonly #deadlines: Deadlines;
   #controller: Dispatcher.DispatchController | undefined;
   #receiver: Receiver | undefined;
   /** What came before anyone listened: as a rule the whole of a small answer. */
@@ -100,15 +143,26 @@ class Call implements Dispatcher.DispatchHandler, Source, WireAnswer {
   #end: "no" | "well" | ProxyError = "no";
   /** Why we ended it ourselves, if we did. */
   #verdict: ProxyError | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #limit: Deadline | undefined;
   #gap = 0;
 
-  constructor(name: string, resolve: (answer: WireAnswer) => void, reject: (error: ProxyError) => void, release: () => void, headersTimeout: number) {
+  constructor(
+    name: string,
+    resolve: (answer: WireAnswer) => void,
+    reject: (error: ProxyError) => void,
+    release: () => void,
+    deadlines: Deadlines,
+    headersTimeout: number,
+  ) {
     this.#name = name;
     this.#resolve = resolve;
     this.#reject = reject;
     this.#release = release;
-    if (headersTimeout > 0) this.#timer = setTimeout(() => this.#stop("UPSTREAM_TIMEOUT", `no head after ${headersTimeout} ms`), headersTimeout);
+    this.#deadlines = deadlines;
+    if (headersTimeout > 0)
+      this.#limit = deadlines.after(headersTimeout, () =>
+        this.#stop("UPSTREAM_TIMEOUT", `no head after ${headersTimeout} ms`),
+      );
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -116,17 +170,21 @@ class Call implements Dispatcher.DispatchHandler, Source, WireAnswer {
     if (this.#verdict) controller.abort(this.#verdict);
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, string | string[] | undefined>): void {
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
     if (status < 200) return;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#limit?.cancel();
+    this.#limit = undefined;
     this.status = status;
     this.headers = headers as WireAnswer["headers"];
     this.#resolve(this);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#timer?.refresh();
+    this.#limit?.restart();
     if (this.#receiver) return this.#receiver.data(chunk);
     this.#early.push(chunk);
     this.#earlySize += chunk.length;
@@ -135,14 +193,14 @@ class Call implements Dispatcher.DispatchHandler, Source, WireAnswer {
   }
 
   onResponseEnd(): void {
-    clearTimeout(this.#timer);
+    this.#limit?.cancel();
     this.#release();
     this.#end = "well";
     this.#receiver?.end();
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, cause: Error): void {
-    clearTimeout(this.#timer);
+    this.#limit?.cancel();
     this.#release();
     const error = this.#verdict ?? toProxyError(this.#name, cause, this.status > 0);
     this.#end = error;
@@ -170,7 +228,7 @@ class Call implements Dispatcher.DispatchHandler, Source, WireAnswer {
 
   pause(): void {
     // The client is slow, not the server.
-    if (this.#gap > 0) clearTimeout(this.#timer);
+    if (this.#gap > 0) this.#limit?.cancel();
     this.#controller?.pause();
   }
 
@@ -180,10 +238,13 @@ class Call implements Dispatcher.DispatchHandler, Source, WireAnswer {
     this.#controller?.resume();
   }
 
-  /** A timer that was cleared cannot be refreshed. */
+  /** A limit that was cancelled cannot be restarted. */
   #watchGap(): void {
-    clearTimeout(this.#timer);
-    if (this.#gap > 0) this.#timer = setTimeout(() => this.#stop("UPSTREAM_SILENT", `no byte for ${this.#gap} ms`), this.#gap);
+    this.#limit?.cancel();
+    if (this.#gap > 0)
+      this.#limit = this.#deadlines.after(this.#gap, () =>
+        this.#stop("UPSTREAM_SILENT", `no byte for ${this.#gap} ms`),
+      );
   }
 
   abort(): void {
@@ -193,7 +254,7 @@ class Call implements Dispatcher.DispatchHandler, Source, WireAnswer {
   #stop(code: "CLIENT_GONE" | "UPSTREAM_TIMEOUT" | "UPSTREAM_SILENT", detail?: string): void {
     if (this.#verdict || this.#end !== "no") return;
     this.#verdict = new ProxyError(code, { server: this.#name, detail });
-    clearTimeout(this.#timer);
+    this.#limit?.cancel();
     // Before a connection exists there is nothing to abort: the wait ends here, and the request when its turn comes.
     if (this.#controller) this.#controller.abort(this.#verdict);
     else this.#reject(this.#verdict);
@@ -203,13 +264,18 @@ class Call implements Dispatcher.DispatchHandler, Source, WireAnswer {
 /** undici's and Node's codes, as far as they tell a user something different. */
 function toProxyError(server: string, cause: Error & { code?: string }, started: boolean): ProxyError {
   const code = cause.code ?? "";
-  if (code === "UND_ERR_CONNECT_TIMEOUT" || code === "ETIMEDOUT") return new ProxyError("UPSTREAM_CONNECT_TIMEOUT", { server, cause });
-  if (/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|ERR_OSSL)/.test(code)) return new ProxyError("UPSTREAM_TLS", { server, cause });
+  if (code === "UND_ERR_CONNECT_TIMEOUT" || code === "ETIMEDOUT")
+    return new ProxyError("UPSTREAM_CONNECT_TIMEOUT", { server, cause });
+  if (/^(?:ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|EPROTO|ERR_OSSL)/.test(code))
+    return new ProxyError("UPSTREAM_TLS", { server, cause });
   // undici's parser leaves the code of its error empty.
   if (cause.name === "HTTPParserError" || /^(?:UND_ERR_HEADERS_OVERFLOW|UND_ERR_INVALID|UND_ERR_RES)/.test(code)) {
     return new ProxyError(started ? "UPSTREAM_BROKE" : "UPSTREAM_INVALID", { server, cause });
   }
-  if (/^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|EACCES|EPERM|ENOENT)$/.test(code) || cause instanceof AggregateError) {
+  if (
+    /^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|EACCES|EPERM|ENOENT)$/.test(code) ||
+    cause instanceof AggregateError
+  ) {
     return new ProxyError("UPSTREAM_UNREACHABLE", { server, cause });
   }
   return new ProxyError("UPSTREAM_BROKE", { server, cause });
@@ -228,14 +294,22 @@ function lookupLocalhost(_hostname: string, _options: object, callback: LookupCa
 /** Whether an HTTP proxy of the environment is to be asked about. A loopback address is never behind one. */
 function goesThroughProxy(url: URL): boolean {
   const { env } = process;
-  const proxy = url.protocol === "https:" ? (env.https_proxy ?? env.HTTPS_PROXY ?? env.http_proxy ?? env.HTTP_PROXY) : (env.http_proxy ?? env.HTTP_PROXY);
+  const proxy =
+    url.protocol === "https:"
+      ? (env.https_proxy ?? env.HTTPS_PROXY ?? env.http_proxy ?? env.HTTP_PROXY)
+      : (env.http_proxy ?? env.HTTP_PROXY);
   const host = url.hostname.replace(/^\[|\]$/g, "");
-  const loopback = host === "localhost" || host.endsWith(".localhost") || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+  const loopback =
+    host === "localhost" ||
+    host.endsWith(".localhost") ||
+    host === "::1" ||
+    (isIP(host) === 4 && host.startsWith("127."));
   return Boolean(proxy) && !loopback;
 }
 
 function asRecord(flat: readonly string[]): Record<string, string> {
   const record: Record<string, string> = {};
-  for (let i = 0; i < flat.length; i += 2) record[flat[i]!] = record[flat[i]!] === undefined ? flat[i + 1]! : `${record[flat[i]!]}, ${flat[i + 1]}`;
+  for (let i = 0; i < flat.length; i += 2)
+    record[flat[i]!] = record[flat[i]!] === undefined ? flat[i + 1]! : `${record[flat[i]!]}, ${flat[i + 1]}`;
   return record;
 }

@@ -79,12 +79,20 @@ export function createHttpDriver(name: string, config: ServerConfig): Driver {
   const client: WireClient = connectNode(name, url, timeouts.connect, config.tls);
   const configured = Object.entries(config.headers ?? {}).flatMap(([key, value]) => [key.toLowerCase(), value]);
 
-  async function send(request: Omit<UpstreamRequest, "signal">, onAbort: OnAbort, method?: string, idText?: string): Promise<Answer> {
+  async function send(
+    request: Omit<UpstreamRequest, "signal">,
+    onAbort: OnAbort,
+    method?: string,
+    idText?: string,
+  ): Promise<Answer> {
     const wire: WireRequest = {
       method: request.method,
       path: url.pathname + url.search,
       headers: withConfigured(request.headers, configured),
-      body: request.body === null || request.body instanceof Uint8Array ? request.body : Buffer.from(writeMessage(request.body as Message, idText)),
+      body:
+        request.body === null || request.body instanceof Uint8Array
+          ? request.body
+          : Buffer.from(writeMessage(request.body as Message, idText)),
       headersTimeout: method === "tools/call" ? timeouts.call : timeouts.headers,
     };
     let answer = await client.send(wire, onAbort);
@@ -148,7 +156,8 @@ function responseHeaders(headers: WireAnswer["headers"]): HeaderList {
  * trailing slash that many frameworks add. The request was not processed, so this is no second delivery.
  */
 function redirectTarget(answer: WireAnswer, wire: WireRequest, url: URL): URL | undefined {
-  const keepsMethod = answer.status === 307 || answer.status === 308 || (wire.method === "GET" && answer.status !== 304);
+  const keepsMethod =
+    answer.status === 307 || answer.status === 308 || (wire.method === "GET" && answer.status !== 304);
   const { location } = answer.headers;
   if (!keepsMethod || typeof location !== "string" || !URL.canParse(location, url)) return undefined;
   const target = new URL(location, url);

@@ -42,8 +42,7 @@ function createNotes(): McpServer {
     notes.set(++lastId, note);
     return lastId;
   };
-  const listing = (): string =>
-    [...notes].map(([id, note]) => `${id}. ${note}`).join("\n") || "No notes yet.";
+  const listing = (): string => [...notes].map(([id, note]) => `${id}. ${note}`).join("\n") || "No notes yet.";
   /** Belongs to no request, so it travels on the session's standalone GET stream. */
   const changed = async (): Promise<void> => {
     if (subscribed) await server.server.sendResourceUpdated({ uri: ALL_NOTES });
@@ -62,9 +61,7 @@ function createNotes(): McpServer {
     },
   );
 
-  server.registerTool("list_notes", { description: "List all notes of this session." }, () =>
-    text(listing()),
-  );
+  server.registerTool("list_notes", { description: "List all notes of this session." }, () => text(listing()));
 
   server.registerTool(
     "delete_note",
@@ -92,9 +89,7 @@ function createNotes(): McpServer {
         { relatedRequestId: extra.requestId, signal: extra.signal },
       );
       const { content } = answer;
-      return text(
-        content.type === "text" ? content.text : `The model answered with ${content.type}.`,
-      );
+      return text(content.type === "text" ? content.text : `The model answered with ${content.type}.`);
     },
   );
 

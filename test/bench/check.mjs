@@ -44,12 +44,7 @@ export async function openSession(url) {
   if (answer.status !== 200 || !session)
     throw new Error(`initialize: status ${answer.status}, session ${session ?? "missing"}`);
   const initialized = JSON.stringify({ jsonrpc: "2.0", method: "notifications/initialized" });
-  const { status } = await post(
-    "notifications/initialized",
-    url,
-    requestHeaders(session),
-    initialized,
-  );
+  const { status } = await post("notifications/initialized", url, requestHeaders(session), initialized);
   // 202 it should be; nginx as the upstream takes a body of unknown length for the call and answers 200.
   if (status >= 300) throw new Error(`notifications/initialized: status ${status}`);
   return session;
@@ -58,12 +53,7 @@ export async function openSession(url) {
 /** One call through the target must give exactly the upstream's body; throws with the first difference. */
 export async function verify(url, session, kind) {
   const expected = answers[kind];
-  const { status, headers, body } = await post(
-    "tools/call",
-    url,
-    requestHeaders(session),
-    requestBody,
-  );
+  const { status, headers, body } = await post("tools/call", url, requestHeaders(session), requestBody);
   if (status !== 200) throw new Error(`tools/call: status ${status}, ${body.subarray(0, 120)}`);
   if (!headers["content-type"]?.startsWith(expected.type))
     throw new Error(`tools/call: content-type ${headers["content-type"]}`);

@@ -5,15 +5,7 @@ import { Client } from "undici";
 
 const [upstream, port] = process.argv.slice(2);
 const { origin, pathname: path } = new URL(upstream);
-const hop = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
+const hop = new Set(["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"]);
 const own = new Set([...hop, "host", "content-length", "expect"]); // undici writes these itself
 const idle = []; // last in, first out: the warmest connection is taken first
 
@@ -43,10 +35,7 @@ createServer((req, res) => {
         },
         onResponseData: (control, chunk) => res.write(chunk) || control.pause(),
         onResponseEnd: () => (idle.push(client), res.end()),
-        onResponseError: () => (
-          idle.push(client),
-          res.headersSent ? res.destroy() : res.writeHead(502).end()
-        ),
+        onResponseError: () => (idle.push(client), res.headersSent ? res.destroy() : res.writeHead(502).end()),
       },
     );
   });

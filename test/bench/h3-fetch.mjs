@@ -2,15 +2,7 @@
 import { H3, serve } from "h3";
 
 const [upstream, port] = process.argv.slice(2);
-const hop = [
-  "connection",
-  "keep-alive",
-  "transfer-encoding",
-  "upgrade",
-  "host",
-  "content-length",
-  "expect",
-];
+const hop = ["connection", "keep-alive", "transfer-encoding", "upgrade", "host", "content-length", "expect"];
 const app = new H3();
 
 app.all("/bench/mcp", async (event) => {

@@ -23,10 +23,7 @@ export async function startUpstream(kind, useNginx) {
   if (!useNginx) return { url: `http://127.0.0.1:${nodePort}/mcp`, children: [node] };
   const port = await freePort();
   const own = mkdtempSync(join(folder, "upstream-"));
-  const nginx = start(
-    nginxUpstream({ folder: own, port, kind, handshakePort: nodePort }),
-    cores.load,
-  );
+  const nginx = start(nginxUpstream({ folder: own, port, kind, handshakePort: nodePort }), cores.load);
   await ready(nginx, port);
   return { url: `http://127.0.0.1:${port}/mcp`, children: [node, nginx] };
 }

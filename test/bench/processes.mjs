@@ -23,8 +23,7 @@ process.on("exit", () => {
   for (const child of children) child.kill("SIGKILL");
   rmSync(folder, { recursive: true, force: true });
 });
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
-  process.on(signal, (_, number) => process.exit(128 + number));
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, (_, number) => process.exit(128 + number));
 
 /** Text for people: no paths of this machine. */
 export function anonymous(text) {

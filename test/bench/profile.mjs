@@ -45,12 +45,7 @@ async function main() {
   const profiles = mkdtempSync(join(folder, "profile-"));
   // V8 writes the profile on a regular exit. A signal of our own gives one without the target's own way of shutting down.
   const exit = "data:text/javascript,process.on('SIGUSR2',()=>process.exit(0))";
-  const flags = [
-    "--cpu-prof",
-    `--cpu-prof-dir=${profiles}`,
-    "--cpu-prof-interval=500",
-    `--import=${exit}`,
-  ];
+  const flags = ["--cpu-prof", `--cpu-prof-dir=${profiles}`, "--cpu-prof-interval=500", `--import=${exit}`];
   const upstream = await startUpstream(work.kind, hasNginx && nginxKinds.includes(work.kind));
   const lane = await openLane(target, upstream.url, work, ({ command, args }) => {
     if (command !== process.execPath) throw new Error(`${target.name} is not a Node program`);

@@ -30,9 +30,7 @@ function cell(result, floor, work) {
   if (result.error) return "invalid";
   const { middle, low, high, wide, p50, p99 } = summarise(result.samples);
   const ratio =
-    floor?.samples?.length && !floor.error
-      ? ` **${(middle / summarise(floor.samples).middle).toFixed(2)}×**`
-      : "";
+    floor?.samples?.length && !floor.error ? ` **${(middle / summarise(floor.samples).middle).toFixed(2)}×**` : "";
   const latency = work.latency ? `, p50 ${p50} µs, p99 ${p99} µs` : "";
   return `${wide ? "~" : ""}${short(middle)} (${short(low)}–${short(high)})${ratio}${latency}`;
 }
@@ -40,9 +38,7 @@ function cell(result, floor, work) {
 /** A table with aligned columns: it is read in the terminal too, and the formatter leaves it as it is. */
 function table(rows) {
   const widths = rows[0].map((_, column) => Math.max(3, ...rows.map((row) => row[column].length)));
-  const lines = rows.map(
-    (row) => `| ${row.map((text, column) => text.padEnd(widths[column])).join(" | ")} |`,
-  );
+  const lines = rows.map((row) => `| ${row.map((text, column) => text.padEnd(widths[column])).join(" | ")} |`);
   lines.splice(1, 0, `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`);
   return lines;
 }
@@ -55,12 +51,8 @@ function upstreamNotes(works, results) {
     if (work.latency || !direct?.samples.length || !floor?.samples.length) return [];
     const factor = summarise(direct.samples).middle / summarise(floor.samples).middle;
     const verdict =
-      factor < headroom
-        ? `below ${headroom}: upstream and load generator are part of the limit`
-        : "enough";
-    return [
-      `- ${work.name}: upstream ${work.upstream}, direct is ${factor.toFixed(1)} × floor (${verdict})`,
-    ];
+      factor < headroom ? `below ${headroom}: upstream and load generator are part of the limit` : "enough";
+    return [`- ${work.name}: upstream ${work.upstream}, direct is ${factor.toFixed(1)} × floor (${verdict})`];
   });
 }
 
@@ -74,9 +66,7 @@ function upstreamNotes(works, results) {
  */
 export function report({ works, results, notes, options }) {
   const rows = [...results].map(([name, byWork]) => {
-    const cells = works.map((work) =>
-      cell(byWork[work.name], results.get("floor")?.[work.name], work),
-    );
+    const cells = works.map((work) => cell(byWork[work.name], results.get("floor")?.[work.name], work));
     return [name, ...cells];
   });
   const errors = [...results].flatMap(([name, byWork]) =>
@@ -85,8 +75,7 @@ export function report({ works, results, notes, options }) {
       .map(([work, result]) => `- ${name}, ${work}: ${anonymous(result.error)}`),
   );
   const head = works.map(
-    (work) =>
-      `${work.name}: ${work.title}${work.connections > 1 ? ` (${work.connections} conn.)` : ""}`,
+    (work) => `${work.name}: ${work.title}${work.connections > 1 ? ` (${work.connections} conn.)` : ""}`,
   );
   const date = new Date().toISOString().slice(0, 10);
   return [

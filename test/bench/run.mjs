@@ -38,8 +38,7 @@ function readOptions() {
     throw new Error(`--work knows ${workloads.map((work) => work.name).join(", ")}`);
   const upstream = values.upstream ?? "auto";
   if (!["auto", "node", "nginx"].includes(upstream)) throw new Error(`--upstream ${upstream}?`);
-  if (upstream === "nginx" && !hasNginx)
-    throw new Error("--upstream nginx: nginx is not installed");
+  if (upstream === "nginx" && !hasNginx) throw new Error("--upstream nginx: nginx is not installed");
   return {
     targets: chooseTargets(values.targets),
     works: works.map((work) => ({ ...work })),
@@ -65,8 +64,7 @@ async function measure(work, options, results) {
     }
   }
   // Cold code runs at about half its speed. Nothing of the warm-up counts, so its errors do not either.
-  for (const lane of lanes)
-    await load({ ...work, url: lane.url, session: lane.session, seconds: 2 });
+  for (const lane of lanes) await load({ ...work, url: lane.url, session: lane.session, seconds: 2 });
   for (let round = 0; round < options.rounds; round++) {
     // Each round starts with another target, so that none is always behind the same neighbour.
     const turn = round % Math.max(lanes.length, 1);
@@ -76,9 +74,7 @@ async function measure(work, options, results) {
       if (one.error) lane.result.error = `round ${round + 1}, twice: ${one.error}`;
       else lane.result.samples.push(one);
       const said = one.error ?? `${one.rate.toFixed(0)}/s, p50 ${one.p50} µs, p99 ${one.p99} µs`;
-      console.error(
-        `${work.name} round ${round + 1}/${options.rounds} ${lane.target.name}: ${said}`,
-      );
+      console.error(`${work.name} round ${round + 1}/${options.rounds} ${lane.target.name}: ${said}`);
     }
   }
   for (const lane of lanes) if (lane.running) await stop(lane.running);
@@ -93,10 +89,8 @@ async function main() {
     notes.push(
       `not pinned: taskset or a second core is missing (${availableParallelism()} usable), so all share the cores`,
     );
-  if (loadavg()[0] > 0.5)
-    notes.push(`the machine was not idle at the start: load ${loadavg()[0].toFixed(1)}`);
-  for (const { name, missing } of options.targets)
-    if (missing) notes.push(`${name} is left out: ${missing}`);
+  if (loadavg()[0] > 0.5) notes.push(`the machine was not idle at the start: load ${loadavg()[0].toFixed(1)}`);
+  for (const { name, missing } of options.targets) if (missing) notes.push(`${name} is left out: ${missing}`);
   options.targets = options.targets.filter((target) => !target.missing);
   for (const note of notes) console.error(note);
 
@@ -108,15 +102,12 @@ async function main() {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "latest.md"), text);
   console.log(`\n${text}`);
-  const invalid = [...results.values()].some((byWork) =>
-    Object.values(byWork).some((result) => result.error),
-  );
+  const invalid = [...results.values()].some((byWork) => Object.values(byWork).some((result) => result.error));
   process.exit(invalid ? 1 : 0);
 }
 
 main().catch((error) => {
   console.error(anonymous(error.message));
-  if (error.code?.startsWith("ERR_PARSE_ARGS") || error.message.startsWith("-"))
-    console.error(usage);
+  if (error.code?.startsWith("ERR_PARSE_ARGS") || error.message.startsWith("-")) console.error(usage);
   process.exit(1);
 });

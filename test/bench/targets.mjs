@@ -67,9 +67,7 @@ export function chooseTargets(list) {
   return list.split(",").map((name) => {
     const found = targets.find((target) => target.name === name.trim());
     if (!found)
-      throw new Error(
-        `unknown target "${name}"; there are ${targets.map((target) => target.name).join(", ")}`,
-      );
+      throw new Error(`unknown target "${name}"; there are ${targets.map((target) => target.name).join(", ")}`);
     return found;
   });
 }

@@ -58,9 +58,7 @@ function manyEvents() {
   const events = [];
   for (let progress = 1; progress < 1000; progress++) {
     const params = { progressToken, progress, total: 1000 };
-    events.push(
-      sseEvent(JSON.stringify({ jsonrpc: "2.0", method: "notifications/progress", params })),
-    );
+    events.push(sseEvent(JSON.stringify({ jsonrpc: "2.0", method: "notifications/progress", params })));
   }
   events.push(sseEvent(smallJson));
   return events;

@@ -9,9 +9,7 @@ import { answers, requestBody, requestHeaders } from "./workloads.mjs";
 export const hasWrk = !spawnSync("wrk", ["-v"]).error;
 
 function script(session) {
-  const headers = Object.entries(requestHeaders(session)).map(
-    ([name, value]) => `wrk.headers["${name}"] = "${value}"`,
-  );
+  const headers = Object.entries(requestHeaders(session)).map(([name, value]) => `wrk.headers["${name}"] = "${value}"`);
   return `wrk.method = "POST"
 wrk.body = [==[${requestBody}]==]
 ${headers.join("\n")}
@@ -42,8 +40,7 @@ export async function load({ url, session, kind, connections, seconds }) {
   const { requests, microseconds, bytes, p50, p99, errors } = JSON.parse(found[1]);
   const sample = { rate: requests / (microseconds / 1e6), p50, p99 };
   const seen = Object.entries(errors).filter(([, count]) => count > 0);
-  if (seen.length > 0)
-    sample.error = seen.map(([name, count]) => `${count} ${name} errors`).join(", ");
+  if (seen.length > 0) sample.error = seen.map(([name, count]) => `${count} ${name} errors`).join(", ");
   else if (requests === 0) sample.error = "no request was answered";
   else if (bytes / requests < answers[kind].body.length)
     sample.error = `answers of ${Math.round(bytes / requests)} bytes`;

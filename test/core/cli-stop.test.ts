@@ -13,18 +13,25 @@ const get = "GET /mcp HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\r\n";
 const EVENT = "data: {}\n\n";
 
 /** An upstream that holds each call until the gate opens, and each GET stream for ever; a proxy in front of it. */
-async function start({ drainTimeout = 5000, env = {} }: { drainTimeout?: number; env?: Record<string, string> } = {}): Promise<{ cli: Cli; opened: Gate; called: Gate }> {
+async function start({
+  drainTimeout = 5000,
+  env = {},
+}: { drainTimeout?: number; env?: Record<string, string> } = {}): Promise<{ cli: Cli; opened: Gate; called: Gate }> {
   const [opened, called] = [gate(), gate()];
   const upstream = await use(
     rawServer(async (connection) => {
       for await (const { method } of connection.requests()) {
         if (method === "GET") {
-          connection.send(`HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n${EVENT.length.toString(16)}\r\n${EVENT}\r\n`);
+          connection.send(
+            `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n${EVENT.length.toString(16)}\r\n${EVENT}\r\n`,
+          );
           continue;
         }
         called.open();
         await opened.promise;
-        connection.send(`HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${RESULT.length}\r\n\r\n${RESULT}`);
+        connection.send(
+          `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${RESULT.length}\r\n\r\n${RESULT}`,
+        );
       }
     }),
   );

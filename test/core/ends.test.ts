@@ -48,7 +48,9 @@ describe.each(STACKS)("the end of a stream through %s", (_stack, plugins, lastWo
     const answer = client.response();
     expect(answer).toMatchObject({ status: 200, complete: false });
     expect(answer.body.slice(0, EVENT.length)).toBe(EVENT);
-    expect(answer.body.slice(EVENT.length)).toMatch(lastWords === "" ? /^$/ : new RegExp(`^data: .*"id":1.*${lastWords}.*\n\n$`));
+    expect(answer.body.slice(EVENT.length)).toMatch(
+      lastWords === "" ? /^$/ : new RegExp(`^data: .*"id":1.*${lastWords}.*\n\n$`),
+    );
     expect(client.received.match(/HTTP\/1\.1/g)).toHaveLength(1);
   });
 

@@ -12,11 +12,15 @@ const event = (length: number) => {
 };
 
 /** Writes chunks to a framer of its own. `out` has what it let through before it failed. */
-function write(chunks: readonly string[], { limit = 1e6, show = () => undefined }: { limit?: number; show?: ShowMessage } = {}) {
+function write(
+  chunks: readonly string[],
+  { limit = 1e6, show = () => undefined }: { limit?: number; show?: ShowMessage } = {},
+) {
   const framer = new SseFramer(new MessageReader(ALL, show), limit);
   const result = { framer, out: "", error: undefined as unknown };
   try {
-    for (const chunk of chunks) void framer.write(Buffer.from(chunk), (bytes) => (result.out += Buffer.from(bytes).toString()));
+    for (const chunk of chunks)
+      void framer.write(Buffer.from(chunk), (bytes) => (result.out += Buffer.from(bytes).toString()));
     void framer.end((bytes) => (result.out += Buffer.from(bytes).toString()));
   } catch (error) {
     result.error = error;
@@ -107,13 +111,16 @@ describe("frames that a plugin writes", () => {
   };
   const message = { jsonrpc: "2.0", method: "m", params: { text: "a\nb\rc\0d\u2028e\u2029f\r\n\r\ndata: x" } } as const;
 
-  test.each(["\n", "\r", "\r\n", "\n\n", "\0", "\u2028", "\ndata: {}\n\n", "\r\revent: x\r\r"])("make one event with %j in every field", async (bad) => {
-    const bytes = await written({ id: `7${bad}`, comment: `c${bad}data: no`, retry: 5, message });
-    const { events } = readEvents(bytes);
-    expect(events).toHaveLength(1);
-    expect(JSON.parse(events[0]!.data)).toEqual(message);
-    expect(events[0]!.lastEventId).toBe(`7${bad.replace(/[\r\n\0]/g, "")}`);
-  });
+  test.each(["\n", "\r", "\r\n", "\n\n", "\0", "\u2028", "\ndata: {}\n\n", "\r\revent: x\r\r"])(
+    "make one event with %j in every field",
+    async (bad) => {
+      const bytes = await written({ id: `7${bad}`, comment: `c${bad}data: no`, retry: 5, message });
+      const { events } = readEvents(bytes);
+      expect(events).toHaveLength(1);
+      expect(JSON.parse(events[0]!.data)).toEqual(message);
+      expect(events[0]!.lastEventId).toBe(`7${bad.replace(/[\r\n\0]/g, "")}`);
+    },
+  );
 
   test.each(["\n", "\r\n\r\n", "\0", "\rdata: x\r\r"])("keep %j inside the event type", async (bad) => {
     const { events } = readEvents(await written({ event: `up${bad}date`, message }));
@@ -124,7 +131,12 @@ describe("frames that a plugin writes", () => {
     expect(readEvents(await written({ comment: "a\r\ndata: b\n\ndata: c" })).events).toEqual([]);
   });
 
-  test.each([[-1, "0"], [1.9, "1"], [Number.NaN, undefined], [Number.POSITIVE_INFINITY, undefined]])("write retry %d as %s", async (retry, expected) => {
+  test.each([
+    [-1, "0"],
+    [1.9, "1"],
+    [Number.NaN, undefined],
+    [Number.POSITIVE_INFINITY, undefined],
+  ])("write retry %d as %s", async (retry, expected) => {
     expect(/^retry: (.*)$/m.exec((await written({ retry, message })).toString())?.[1]).toBe(expected);
   });
 });

@@ -8,7 +8,11 @@ import { messagesOf, parsed, randomChunks, randomStream, readEvents } from "./ss
 
 type Wants = Record<Kind, boolean>;
 const ALL: Wants = { request: true, notification: true, response: true };
-const wantsOf = (rnd: Random): Wants => ({ request: rnd.chance(0.6), notification: rnd.chance(0.6), response: rnd.chance(0.6) });
+const wantsOf = (rnd: Random): Wants => ({
+  request: rnd.chance(0.6),
+  notification: rnd.chance(0.6),
+  response: rnd.chance(0.6),
+});
 
 /** Everything a framer lets out. */
 function run(chunks: readonly Uint8Array[], show: ShowMessage, wants = ALL, limit = 1e6): Buffer {
@@ -32,7 +36,12 @@ async function runAsync(chunks: readonly Uint8Array[], show: ShowMessage, wants 
 function stream(rnd: Random): Buffer {
   for (;;) {
     const bytes = randomStream(rnd);
-    if (readEvents(bytes, { careless: true }).events.every(({ data, type }) => type !== "message" || !data.includes('"') || parsed(data).length > 0)) return bytes;
+    if (
+      readEvents(bytes, { careless: true }).events.every(
+        ({ data, type }) => type !== "message" || !data.includes('"') || parsed(data).length > 0,
+      )
+    )
+      return bytes;
   }
 }
 
@@ -122,12 +131,17 @@ describe("what a client takes for a message is shown", () => {
 
   test("and one of another type is not, nor one behind a byte order mark inside the stream", () => {
     const shown: Message[] = [];
-    run([Buffer.from(`event: endpoint\ndata: ${response}\n\n\uFEFFdata: ${response}\n\n`)], (message) => void shown.push(message));
+    run(
+      [Buffer.from(`event: endpoint\ndata: ${response}\n\n\uFEFFdata: ${response}\n\n`)],
+      (message) => void shown.push(message),
+    );
     expect(shown).toEqual([]);
   });
 
   test("a changed message keeps an id that a number cannot hold", () => {
-    const out = run([Buffer.from('data: {"jsonrpc":"2.0","id":9007199254740993,"result":{}}\n\n')], (message) => [{ ...message, result: { a: 1 } }]);
+    const out = run([Buffer.from('data: {"jsonrpc":"2.0","id":9007199254740993,"result":{}}\n\n')], (message) => [
+      { ...message, result: { a: 1 } },
+    ]);
     // The hook made a new object, so the text of the old one is not known: documented, and why hooks change in place.
     expect(out.toString()).toContain('"result":{"a":1}');
     const inPlace = run([Buffer.from('data: {"jsonrpc":"2.0","id":9007199254740993,"result":{}}\n\n')], (message) => {

@@ -9,13 +9,20 @@ const VALUES = ["", "a", "a, b", "é", "x=1; y=2", "0"];
 function drive(rnd: Random, both: readonly Headers[]): unknown[][] {
   const answers: unknown[][] = both.map(() => []);
   for (let n = rnd.int(30); n >= 0; n--) {
-    const [call, name, value] = [rnd.pick(["get", "has", "set", "append", "delete"] as const), rnd.pick(NAMES), rnd.pick(VALUES)];
-    both.forEach((headers, i) => answers[i]!.push(call === "set" || call === "append" ? headers[call](name, value) : headers[call](name)));
+    const [call, name, value] = [
+      rnd.pick(["get", "has", "set", "append", "delete"] as const),
+      rnd.pick(NAMES),
+      rnd.pick(VALUES),
+    ];
+    both.forEach((headers, i) =>
+      answers[i]!.push(call === "set" || call === "append" ? headers[call](name, value) : headers[call](name)),
+    );
   }
   return answers;
 }
 /** One entry per name: native `Headers` join repeated fields and sort, a `HeaderList` keeps them as they came. */
-const joined = (headers: Headers) => [...new Set([...headers].map(([name]) => name))].sort().map((name) => [name, headers.get(name)]);
+const joined = (headers: Headers) =>
+  [...new Set([...headers].map(([name]) => name))].sort().map((name) => [name, headers.get(name)]);
 
 describe("a HeaderList is a Headers", () => {
   test("to every sequence of get, has, set, append and delete", () => {
@@ -28,8 +35,16 @@ describe("a HeaderList is a Headers", () => {
   });
 
   test("whose entries, keys, values and forEach tell the same", () => {
-    const list = HeaderList.from([["B", "1"], ["a", "2"], ["b", "3"]]);
-    const entries = [["b", "1"], ["a", "2"], ["b", "3"]];
+    const list = HeaderList.from([
+      ["B", "1"],
+      ["a", "2"],
+      ["b", "3"],
+    ]);
+    const entries = [
+      ["b", "1"],
+      ["a", "2"],
+      ["b", "3"],
+    ];
     expect([...list]).toEqual(entries);
     expect([...list.entries()]).toEqual(entries);
     expect([...list.keys()]).toEqual(["b", "a", "b"]);
@@ -41,18 +56,31 @@ describe("a HeaderList is a Headers", () => {
   });
 
   test("that keeps cookies apart, as getSetCookie must", () => {
-    const list = HeaderList.from([["set-cookie", "a=1"], ["x", "y"], ["Set-Cookie", "b=2"]]);
+    const list = HeaderList.from([
+      ["set-cookie", "a=1"],
+      ["x", "y"],
+      ["Set-Cookie", "b=2"],
+    ]);
     expect(list.getSetCookie()).toEqual(["a=1", "b=2"]);
     expect(new Response(null, { headers: list.toPairs() }).headers.getSetCookie()).toEqual(["a=1", "b=2"]);
   });
 
   test.each([
     ["an object", { "X-A": "1", b: "2" }],
-    ["pairs", [["X-A", "1"], ["b", "2"]] as [string, string][]],
+    [
+      "pairs",
+      [
+        ["X-A", "1"],
+        ["b", "2"],
+      ] as [string, string][],
+    ],
     ["native Headers", new Headers({ "X-A": "1", b: "2" })],
     ["another list", HeaderList.from({ "X-A": "1", b: "2" })],
   ])("made from %s", (_, init) => {
-    expect([...HeaderList.from(init)].sort()).toEqual([["b", "2"], ["x-a", "1"]]);
+    expect([...HeaderList.from(init)].sort()).toEqual([
+      ["b", "2"],
+      ["x-a", "1"],
+    ]);
   });
 
   test("of its own: changing a copy leaves the original alone", () => {
@@ -62,9 +90,16 @@ describe("a HeaderList is a Headers", () => {
   });
 
   test("that set() leaves in place of the first of several", () => {
-    const list = HeaderList.from([["a", "1"], ["b", "2"], ["a", "3"]]);
+    const list = HeaderList.from([
+      ["a", "1"],
+      ["b", "2"],
+      ["a", "3"],
+    ]);
     list.set("A", "4");
-    expect(list.toPairs()).toEqual([["a", "4"], ["b", "2"]]);
+    expect(list.toPairs()).toEqual([
+      ["a", "4"],
+      ["b", "2"],
+    ]);
   });
 });
 

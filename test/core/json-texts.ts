@@ -3,7 +3,22 @@ import type { Random } from "./random.ts";
 
 const SPACE = ["", "", "", " ", "\n", "\t", "\r\n "];
 const NUMBERS = ["0", "-0", "1", "1.5", "-12", "9007199254740993", "1e3", "2E-2", "1e999", "0.0"];
-const STRINGS = ["", "a", "id", "method", "\\n", '\\"', "\\u0041", "\\ud83d\\ude00", "\\ud800", "é", "😀", "\u2028", "\\/", "__proto__"];
+const STRINGS = [
+  "",
+  "a",
+  "id",
+  "method",
+  "\\n",
+  '\\"',
+  "\\u0041",
+  "\\ud83d\\ude00",
+  "\\ud800",
+  "é",
+  "😀",
+  "\u2028",
+  "\\/",
+  "__proto__",
+];
 
 /** JSON source text of any value. */
 export function valueText(rnd: Random, depth = 0): string {
@@ -38,7 +53,31 @@ export function messageText(rnd: Random): string {
   return `${rnd.pick(SPACE)}{${all.map((member) => rnd.pick(SPACE) + member + rnd.pick(SPACE)).join(",")}}${rnd.pick(SPACE)}`;
 }
 
-const BITS = ['"', "\\", "{", "}", "[", "]", ":", ",", "0", "-", ".", "e", "\0", "\n", "\u00A0", "\uFEFF", "null", '"id":1,', '"jsonrpc":"1.0",', '"ID":2,', "\\u00", "tru", "//"];
+const BITS = [
+  '"',
+  "\\",
+  "{",
+  "}",
+  "[",
+  "]",
+  ":",
+  ",",
+  "0",
+  "-",
+  ".",
+  "e",
+  "\0",
+  "\n",
+  "\u00A0",
+  "\uFEFF",
+  "null",
+  '"id":1,',
+  '"jsonrpc":"1.0",',
+  '"ID":2,',
+  "\\u00",
+  "tru",
+  "//",
+];
 
 /** A text with something cut off, taken out, doubled or put in. */
 export function mutate(rnd: Random, text: string): string {
@@ -77,7 +116,9 @@ export function refusedOnPurpose(text: string): boolean {
     if (key === "jsonrpc" && tokens[i + 2] !== '"2.0"') return true;
   }
   const { jsonrpc, id, method, result, error } = message;
-  if (jsonrpc !== "2.0" || (id !== undefined && id !== null && typeof id !== "string" && typeof id !== "number")) return true;
-  if (method === undefined) return (result === undefined) === (error === undefined) || (result !== undefined && id === undefined);
+  if (jsonrpc !== "2.0" || (id !== undefined && id !== null && typeof id !== "string" && typeof id !== "number"))
+    return true;
+  if (method === undefined)
+    return (result === undefined) === (error === undefined) || (result !== undefined && id === undefined);
   return typeof method !== "string" || method === "" || id === null || result !== undefined || error !== undefined;
 }

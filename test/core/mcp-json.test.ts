@@ -9,7 +9,8 @@ const url = "https://docs.example.com/mcp";
 function read(content: unknown) {
   const folder = folderWith({ "mcp.json": content });
   const said: string[] = [];
-  const note = (level: string) => (text: string | (() => string)) => void said.push(`${level} ${String(text).replaceAll(`${folder}/`, "")}`);
+  const note = (level: string) => (text: string | (() => string)) =>
+    void said.push(`${level} ${String(text).replaceAll(`${folder}/`, "")}`);
   const log = { debug: note("DEBUG"), info: note("INFO"), warn: note("WARN"), error: note("ERROR") };
   try {
     return { servers: readMcpJson(join(folder, "mcp.json"), log).servers, said, failed: "" };
@@ -29,7 +30,9 @@ describe("a file of another product is read as it is", () => {
   });
 
   test("Cursor's, with keys of its own: one line for all of them", () => {
-    const { servers, said } = read({ mcpServers: { docs: { url, envFile: ".env", alwaysAllow: ["a"], description: "costs ${5}" } } });
+    const { servers, said } = read({
+      mcpServers: { docs: { url, envFile: ".env", alwaysAllow: ["a"], description: "costs ${5}" } },
+    });
     expect(servers).toEqual({ docs: { url } });
     expect(said).toEqual(["INFO mcp.json: server 'docs': ignored envFile, alwaysAllow, description."]);
   });
@@ -42,7 +45,13 @@ describe("a file of another product is read as it is", () => {
 
   test("without those that are disabled, started by a command, or HTTP+SSE", () => {
     const { servers, said } = read({
-      mcpServers: { a: { url }, off: { url, disabled: true }, on: { url, disabled: false }, stdio: { command: "npx", args: [] }, old: { type: "sse", url } },
+      mcpServers: {
+        a: { url },
+        off: { url, disabled: true },
+        on: { url, disabled: false },
+        stdio: { command: "npx", args: [] },
+        old: { type: "sse", url },
+      },
     });
     expect(Object.keys(servers)).toEqual(["a", "on"]);
     expect(said).toEqual([
@@ -56,8 +65,20 @@ describe("a file of another product is read as it is", () => {
 describe("variables in such a file", () => {
   test("are taken in each product's form", () => {
     environment({ T_SET: "set", T_NONE: undefined });
-    const headers = { a: "${T_SET}", b: "${env:T_SET}", c: "${T_NONE:-default}", d: "${env:T_NONE:-}", e: "${T_SET:-default}" };
-    expect(read({ mcpServers: { docs: { url, headers } } }).servers.docs!.headers).toEqual({ a: "set", b: "set", c: "default", d: "", e: "set" });
+    const headers = {
+      a: "${T_SET}",
+      b: "${env:T_SET}",
+      c: "${T_NONE:-default}",
+      d: "${env:T_NONE:-}",
+      e: "${T_SET:-default}",
+    };
+    expect(read({ mcpServers: { docs: { url, headers } } }).servers.docs!.headers).toEqual({
+      a: "set",
+      b: "set",
+      c: "default",
+      d: "",
+      e: "set",
+    });
   });
 
   test("are filled in once: a value that looks like a variable stays, and is not printed", () => {
@@ -69,7 +90,9 @@ describe("variables in such a file", () => {
 
   test("that are missing stop the start, all of them in one message", () => {
     environment({ T_NONE: undefined });
-    expect(read({ mcpServers: { docs: { url: "${T_NONE}", headers: { a: "${input:token}" } } } }).failed.split("\n")).toEqual([
+    expect(
+      read({ mcpServers: { docs: { url: "${T_NONE}", headers: { a: "${input:token}" } } } }).failed.split("\n"),
+    ).toEqual([
       "mcp.json:",
       "  - servers.docs.url: the environment variable T_NONE is not set.",
       '  - servers.docs.headers.a: "${input:token}" names no variable; allowed is ${NAME} with letters, digits and _.',
@@ -79,12 +102,24 @@ describe("variables in such a file", () => {
 
 describe("a file that cannot be used says why in one message", () => {
   test.each<[string, unknown, string]>([
-    ["no JSON", '{"mcpServers":{"a":{"headers":{"x":s3cret}}}}', "mcp.json is not JSON. At byte 35: a value was expected."],
+    [
+      "no JSON",
+      '{"mcpServers":{"a":{"headers":{"x":s3cret}}}}',
+      "mcp.json is not JSON. At byte 35: a value was expected.",
+    ],
     ["a list", [], "mcp.json is not a JSON object."],
     ["other content", { x: 1 }, 'mcp.json: it has neither "mcpServers" nor "servers".'],
     ["no servers", { mcpServers: {} }, "mcp.json: no server in it can be used."],
     ["disabled ones only", { mcpServers: { a: { url, disabled: true } } }, "mcp.json: no server in it can be used."],
-    ["a server that is text", { mcpServers: { a: "x" } }, "mcp.json:\n  - servers.a: found a string; allowed is an object."],
-    ["a server without url", { mcpServers: { a: {} } }, 'mcp.json:\n  - servers.a.url: it is missing; allowed is an http: or https: URL, e.g. "https://docs.example.com/mcp".'],
+    [
+      "a server that is text",
+      { mcpServers: { a: "x" } },
+      "mcp.json:\n  - servers.a: found a string; allowed is an object.",
+    ],
+    [
+      "a server without url",
+      { mcpServers: { a: {} } },
+      'mcp.json:\n  - servers.a.url: it is missing; allowed is an http: or https: URL, e.g. "https://docs.example.com/mcp".',
+    ],
   ])("%s", (_, content, wanted) => expect(read(content).failed).toBe(wanted));
 });

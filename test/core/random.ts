@@ -35,7 +35,10 @@ export function withSeeds(count: number, check: (rnd: Random, seed: number) => v
 }
 
 /** The same for checks that wait. */
-export async function withSeedsAsync(count: number, check: (rnd: Random, seed: number) => Promise<void>): Promise<void> {
+export async function withSeedsAsync(
+  count: number,
+  check: (rnd: Random, seed: number) => Promise<void>,
+): Promise<void> {
   const only = process.env.SEED;
   for (let seed = only ? Number(only) : 1; seed <= (only ? Number(only) : count); seed++) {
     await check(random(seed), seed).catch((error: unknown) => {

@@ -40,7 +40,11 @@ describe("the scanner agrees with JSON.parse", () => {
       if (verdict(text) !== "accepted") return;
       const message = JSON.parse(text) as Message;
       const { kind, idText, method } = scanText(text);
-      expect({ kind, method, id: idText && JSON.parse(idText) }, text).toEqual({ kind: kindOf(message), method: message.method, id: message.id });
+      expect({ kind, method, id: idText && JSON.parse(idText) }, text).toEqual({
+        kind: kindOf(message),
+        method: message.method,
+        id: message.id,
+      });
     });
   });
 
@@ -62,7 +66,8 @@ describe("the scanner agrees with JSON.parse", () => {
 
   test("about a message cut off at each of its bytes", () => {
     const text = '{"jsonrpc":"2.0","id":-1.5e+3,"method":"a\\u00e9b","params":[true,false,null,{"k":[]}]}';
-    for (let end = 0; end < text.length; end++) expect(verdict(text.slice(0, end)), text.slice(0, end)).toBe("PARSE_ERROR");
+    for (let end = 0; end < text.length; end++)
+      expect(verdict(text.slice(0, end)), text.slice(0, end)).toBe("PARSE_ERROR");
     expect(verdict(text)).toBe("accepted");
   });
 });
@@ -75,7 +80,10 @@ describe("the scanner refuses what two parsers may read as two messages", () => 
     ["a key twice", request(',"id":2')],
     ["a key twice, once with an escape", request(',"\\u0069d":2')],
     ["a key twice, deep inside", request(',"params":{"a":{"b":[{"c":1,"c":2}]}}')],
-    ["a key twice among many, escaped", request(`,"params":{${Array.from({ length: 40 }, (_, i) => `"k${i}":0`).join()},"\\u006b7":1}`)],
+    [
+      "a key twice among many, escaped",
+      request(`,"params":{${Array.from({ length: 40 }, (_, i) => `"k${i}":0`).join()},"\\u006b7":1}`),
+    ],
     ["a key beyond ASCII twice, once with an escape", request(',"params":{"é":1,"\\u00e9":2}')],
     ["an envelope key in other case", '{"jsonrpc":"2.0","id":1,"Method":"tools/call"}'],
     ["an envelope key in other case beside the right one", request(',"Method":"ping"')],
@@ -106,9 +114,18 @@ describe("the scanner refuses what two parsers may read as two messages", () => 
   test.each([
     ["a byte order mark", Buffer.from(`\uFEFF${request("")}`)],
     ["UTF-16", Buffer.from(request(""), "utf16le")],
-    ["a byte that is not UTF-8", Buffer.from([...Buffer.from('{"jsonrpc":"2.0","method":"'), 0xff, ...Buffer.from('"}')])],
-    ["an overlong quote", Buffer.from([...Buffer.from('{"jsonrpc":"2.0","method":"'), 0xc0, 0xa2, ...Buffer.from('"}')])],
-    ["a surrogate in UTF-8", Buffer.from([...Buffer.from('{"jsonrpc":"2.0","method":"'), 0xed, 0xa0, 0x80, ...Buffer.from('"}')])],
+    [
+      "a byte that is not UTF-8",
+      Buffer.from([...Buffer.from('{"jsonrpc":"2.0","method":"'), 0xff, ...Buffer.from('"}')]),
+    ],
+    [
+      "an overlong quote",
+      Buffer.from([...Buffer.from('{"jsonrpc":"2.0","method":"'), 0xc0, 0xa2, ...Buffer.from('"}')]),
+    ],
+    [
+      "a surrogate in UTF-8",
+      Buffer.from([...Buffer.from('{"jsonrpc":"2.0","method":"'), 0xed, 0xa0, 0x80, ...Buffer.from('"}')]),
+    ],
     ["something behind the message", Buffer.from(`${request("")} {}`)],
     ["nothing", Buffer.alloc(0)],
   ])("%s", (_, bytes) => expect(verdict(bytes)).toBe("PARSE_ERROR"));
@@ -122,19 +139,33 @@ describe("the scanner refuses what two parsers may read as two messages", () => 
   });
 });
 
-test.each(["9007199254740993", "-0", "1.5", "1e2", '"a\\"b\\u0041\\\\"', '"9"', '"é"', '""'])("the id %s is kept as it stands", (id) => {
-  expect(scanText(`{"id" : ${id} ,"jsonrpc":"2.0","method":"ping"}`).idText).toBe(id);
-});
+test.each(["9007199254740993", "-0", "1.5", "1e2", '"a\\"b\\u0041\\\\"', '"9"', '"é"', '""'])(
+  "the id %s is kept as it stands",
+  (id) => {
+    expect(scanText(`{"id" : ${id} ,"jsonrpc":"2.0","method":"ping"}`).idText).toBe(id);
+  },
+);
 
 describe("the time grows with the length only", () => {
   /** Repeats text up to about a number of bytes. */
-  const fill = (bytes: number, unit: (i: number) => string) => Array.from({ length: Math.ceil(bytes / unit(1000).length) }, (_, i) => unit(i)).join("");
+  const fill = (bytes: number, unit: (i: number) => string) =>
+    Array.from({ length: Math.ceil(bytes / unit(1000).length) }, (_, i) => unit(i)).join("");
   const inParams = (text: string) => request(`,"params":{${text}"z":0}`);
   const shapes: [string, (bytes: number) => string][] = [
     ["distinct keys", (n) => inParams(fill(n, (i) => `"key${i}":0,`))],
     ["distinct escaped keys", (n) => inParams(fill(n, (i) => `"\\u006bey${i}":0,`))],
-    ["keys of one hash", (n) => inParams(fill(n, (i) => `"${i.toString(2).padStart(14, "0").replaceAll("0", "a?").replaceAll("1", "b ")}":0,`))],
-    ["objects of a few long escaped keys", (n) => inParams(`"a":[${fill(n, () => `{${Array.from({ length: 16 }, (_, k) => `"\\u0061${"x".repeat(50)}${k}":0`).join()}},`)}0],`)],
+    [
+      "keys of one hash",
+      (n) =>
+        inParams(fill(n, (i) => `"${i.toString(2).padStart(14, "0").replaceAll("0", "a?").replaceAll("1", "b ")}":0,`)),
+    ],
+    [
+      "objects of a few long escaped keys",
+      (n) =>
+        inParams(
+          `"a":[${fill(n, () => `{${Array.from({ length: 16 }, (_, k) => `"\\u0061${"x".repeat(50)}${k}":0`).join()}},`)}0],`,
+        ),
+    ],
     ["one string of escapes", (n) => inParams(`"s":"${fill(n, () => "\\u0000")}",`)],
     ["one number", (n) => inParams(`"n":1${fill(n, () => "0")},`)],
     ["one number that goes wrong at its end", (n) => inParams(`"n":1${fill(n, () => "0")}-,`)],

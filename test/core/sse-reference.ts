@@ -13,7 +13,10 @@ export interface ReferenceEvent {
  *
  * @param careless dispatches what follows the last blank line too, as some clients do
  */
-export function readEvents(bytes: Uint8Array, { careless = false } = {}): { events: ReferenceEvent[]; lastEventId: string } {
+export function readEvents(
+  bytes: Uint8Array,
+  { careless = false } = {},
+): { events: ReferenceEvent[]; lastEventId: string } {
   // The decoder strips one byte order mark at the start, as the standard asks.
   const lines = new TextDecoder().decode(bytes).split(/\r\n|\n|\r/);
   const tail = lines.pop()!;
@@ -64,7 +67,22 @@ const MESSAGES = [
   '{"some":"thing else"}',
   "not JSON at all",
 ];
-const OTHERS = [": comment", ":", "retry: 100", "id: 1", "id", "id:x", "event: message", "event:", "event", "event: ping", "event: endpoint", "foo: bar", "identity: 1", ":data: no"];
+const OTHERS = [
+  ": comment",
+  ":",
+  "retry: 100",
+  "id: 1",
+  "id",
+  "id:x",
+  "event: message",
+  "event:",
+  "event",
+  "event: ping",
+  "event: endpoint",
+  "foo: bar",
+  "identity: 1",
+  ":data: no",
+];
 
 /** Any stream that a server could send, as bytes. */
 export function randomStream(rnd: Random): Buffer {
@@ -86,7 +104,7 @@ export function randomStream(rnd: Random): Buffer {
 export function randomChunks(rnd: Random, bytes: Buffer): Buffer[] {
   const most = rnd.pick([1, 2, 5, 50, 500, 10_000]);
   const chunks: Buffer[] = [];
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const size = rnd.chance(0.05) ? 0 : 1 + rnd.int(most);
     chunks.push(bytes.subarray(at, at + size));
     at += size;

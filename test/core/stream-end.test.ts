@@ -5,7 +5,10 @@ import { testScope } from "../_harness/scope.ts";
 import { messagesOf, readEvents } from "./sse-reference.ts";
 
 const use = testScope();
-const watch: Plugin = { name: "watch", message: { filter: { direction: "down", kind: "response" }, handler: () => undefined } };
+const watch: Plugin = {
+  name: "watch",
+  message: { filter: { direction: "down", kind: "response" }, handler: () => undefined },
+};
 const progress = '{"jsonrpc":"2.0","method":"notifications/progress","params":{}}';
 
 /** What a client reads of a call whose server sends these bytes and then ends its stream well. */
@@ -13,13 +16,19 @@ async function answerTo(stream: string, plugin: Plugin = watch): Promise<{ text:
   const upstream = await use(
     rawServer(async (connection) => {
       await connection.receiveRequest();
-      connection.send(`HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: ${Buffer.byteLength(stream)}\r\n\r\n${stream}`);
+      connection.send(
+        `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: ${Buffer.byteLength(stream)}\r\n\r\n${stream}`,
+      );
     }),
   );
   const penstock = createPenstock({ servers: { a: { url: upstream.url, path: "/mcp" } }, plugins: [plugin] });
   try {
     const response = await penstock.fetch(
-      new Request("http://x/mcp", { method: "POST", headers: { "content-type": "application/json" }, body: '{"jsonrpc":"2.0","id":7,"method":"tools/call"}' }),
+      new Request("http://x/mcp", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: '{"jsonrpc":"2.0","id":7,"method":"tools/call"}',
+      }),
     );
     const text = await response.text();
     return { text, messages: messagesOf(readEvents(Buffer.from(text)).events) };
@@ -40,7 +49,10 @@ describe("a stream that ends without a response", () => {
   ])("%s: the client gets an error for its request", async (_, stream) => {
     const { text, messages } = await answerTo(stream);
     expect(text.startsWith(stream)).toBe(true);
-    expect(messages.at(-1)).toMatchObject({ id: 7, error: { code: expect.any(Number), data: { code: "UPSTREAM_BROKE" } } });
+    expect(messages.at(-1)).toMatchObject({
+      id: 7,
+      error: { code: expect.any(Number), data: { code: "UPSTREAM_BROKE" } },
+    });
   });
 
   test("although it announced an id: the client can resume, so nothing is added", async () => {

@@ -18,7 +18,11 @@ interface Block {
   code: string;
 }
 
-const blocks: Block[] = [...readme.matchAll(/^```(\w+) ?(.*)\n([^]*?)^```$/gm)].map(([, language, label, code]) => ({ language: language!, label: label!, code: code! }));
+const blocks: Block[] = [...readme.matchAll(/^```(\w+) ?(.*)\n([^]*?)^```$/gm)].map(([, language, label, code]) => ({
+  language: language!,
+  label: label!,
+  code: code!,
+}));
 const labelled = (label: string) => blocks.find((block) => block.label === label)!.code;
 
 /** A folder inside the checkout, so that the package's name leads to its build; gone after the test. */
@@ -33,9 +37,14 @@ async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
 }
 
 it("has no block that these tests do not know", () => {
-  const known = ["npm ci && npm start\n", ...blocks.filter(({ code }) => code.startsWith("curl ")).map(({ code }) => code)];
+  const known = [
+    "npm ci && npm start\n",
+    ...blocks.filter(({ code }) => code.startsWith("curl ")).map(({ code }) => code),
+  ];
   const labels = ["run=check", "penstock.config.ts", "playground/plugins/polite.ts", "polite.test.ts"];
-  const unknown = blocks.filter(({ language, label, code }) => language !== "text" && !labels.includes(label) && !known.includes(code));
+  const unknown = blocks.filter(
+    ({ language, label, code }) => language !== "text" && !labels.includes(label) && !known.includes(code),
+  );
   expect(unknown).toEqual([]);
 });
 
@@ -65,7 +74,9 @@ it("shows what the start prints, and its curl commands do what it says", async (
 it("has a configuration that is valid, and a command that starts", async () => {
   await inFolder(async (folder) => {
     writeFileSync(join(folder, "penstock.config.ts"), labelled("penstock.config.ts"));
-    const { code, stdout, stderr } = await runCli(["check", "--config", join(folder, "penstock.config.ts")], { env: { DOCS_TOKEN: "t" } });
+    const { code, stdout, stderr } = await runCli(["check", "--config", join(folder, "penstock.config.ts")], {
+      env: { DOCS_TOKEN: "t" },
+    });
     expect(stderr).toBe("");
     expect(code).toBe(0);
     expect(stdout).toMatch(/files\s+\/files\/mcp/);
@@ -81,15 +92,21 @@ it("has a plugin and a test of it that pass", async () => {
     mkdirSync(join(folder, "playground/plugins"), { recursive: true });
     writeFileSync(join(folder, "playground/plugins/polite.ts"), labelled("playground/plugins/polite.ts"));
     writeFileSync(join(folder, "polite.test.ts"), labelled("polite.test.ts"));
-    const { stdout } = await run("node", ["node_modules/vitest/vitest.mjs", "run", "--config", "vitest.config.ts", "--dir", folder], {
-      env: { ...process.env, PENSTOCK_TEST_INCLUDE: "**/*.test.ts" },
-    });
+    const { stdout } = await run(
+      "node",
+      ["node_modules/vitest/vitest.mjs", "run", "--config", "vitest.config.ts", "--dir", folder],
+      {
+        env: { ...process.env, PENSTOCK_TEST_INCLUDE: "**/*.test.ts" },
+      },
+    );
     expect(stripVTControlCharacters(stdout)).toMatch(/Tests\s+7 passed/);
   });
 }, 20_000);
 
 it("lists every error code with its status and text", () => {
-  const rows = Object.entries(ERRORS).map(([code, { status, rpc, text }]) => `| \`${code}\` | ${status} | ${rpc} | ${text} |`);
+  const rows = Object.entries(ERRORS).map(
+    ([code, { status, rpc, text }]) => `| \`${code}\` | ${status} | ${rpc} | ${text} |`,
+  );
   const table = ["| code | HTTP | JSON-RPC | message |", "| --- | --- | --- | --- |", ...rows].join("\n");
   const [before, shown, after] = readme.split(/(?<=<!-- errors -->)|(?=<!-- \/errors -->)/) as [string, string, string];
   // To bring the README in step: UPDATE_DOCS=1 npx vitest run test/docs

@@ -18,7 +18,8 @@ it("answers what is too much with 429, Retry-After and a JSON-RPC error, and doe
 
 it("counts principals and mounts apart", async () => {
   const test = await testPlugin(rateLimit({ perMinute: 1 }), { mounts: ["alpha", "beta"] });
-  const status = async (mount: string, principal: string) => (await test.request("ping", {}, { mount, principal })).status;
+  const status = async (mount: string, principal: string) =>
+    (await test.request("ping", {}, { mount, principal })).status;
   expect(await status("alpha", "anna")).toBe(200);
   expect(await status("alpha", "bert")).toBe(200);
   expect(await status("beta", "anna")).toBe(200);
@@ -28,9 +29,18 @@ it("counts principals and mounts apart", async () => {
 });
 
 it("limits single tools beside the general rate, by name or pattern", async () => {
-  const test = await testPlugin(rateLimit({ perMinute: 100, tools: { "delete_*": { perMinute: 1 }, echo: { perMinute: 60, burst: 2 } } }));
+  const test = await testPlugin(
+    rateLimit({ perMinute: 100, tools: { "delete_*": { perMinute: 1 }, echo: { perMinute: 60, burst: 2 } } }),
+  );
   const call = async (name: string) => (await test.request("tools/call", { name })).status;
-  expect([await call("delete_all"), await call("delete_one"), await call("echo"), await call("echo"), await call("echo"), await call("add")]).toEqual([200, 429, 200, 200, 429, 200]);
+  expect([
+    await call("delete_all"),
+    await call("delete_one"),
+    await call("echo"),
+    await call("echo"),
+    await call("echo"),
+    await call("add"),
+  ]).toEqual([200, 429, 200, 200, 429, 200]);
   await test.close();
 });
 
@@ -59,6 +69,11 @@ it("counts notifications, but not answers to a server's questions", async () => 
   await test.close();
 });
 
-it.each([[{ perMinute: 0 }], [{ perMinute: Number.NaN }], [{ perMinute: 5, burst: 0.5 }], [{ perMinute: 5, tools: { x: { perMinute: -1 } } }]])("does not start with %o", (options) => {
+it.each([
+  [{ perMinute: 0 }],
+  [{ perMinute: Number.NaN }],
+  [{ perMinute: 5, burst: 0.5 }],
+  [{ perMinute: 5, tools: { x: { perMinute: -1 } } }],
+])("does not start with %o", (options) => {
   expect(() => rateLimit(options)).toThrow(/must be a number above 0/);
 });

@@ -7,10 +7,16 @@ const LIST = { tools: [{ name: "echo" }, { name: "delete_all" }, { name: "rm" }]
 
 /** A server that answers `tools/list` with exactly these bytes. */
 function listing(body: string, headers: Record<string, string>) {
-  return fakeServer((recorded) => (recorded.message?.method === "tools/list" ? fromResponse(new Response(body, { headers })) : undefined));
+  return fakeServer((recorded) =>
+    recorded.message?.method === "tools/list" ? fromResponse(new Response(body, { headers })) : undefined,
+  );
 }
 
-async function namesOf(body: string, headers: Record<string, string>, socket = false): Promise<{ status: number; text: string }> {
+async function namesOf(
+  body: string,
+  headers: Record<string, string>,
+  socket = false,
+): Promise<{ status: number; text: string }> {
   const test = await testPlugin(toolFilter({ deny: ["delete_*", "rm"] }), { server: listing(body, headers), socket });
   const { status, text } = await test.request("tools/list");
   await test.close();
@@ -34,21 +40,32 @@ it("leaves a list without denied tools byte for byte", async () => {
 });
 
 it("keeps an id beyond 2^53 when it changes the list", async () => {
-  const { text } = await namesOf('{"jsonrpc":"2.0","id":9007199254740993,"result":{"tools":[{"name":"rm"}]}}', JSON_TYPE);
+  const { text } = await namesOf(
+    '{"jsonrpc":"2.0","id":9007199254740993,"result":{"tools":[{"name":"rm"}]}}',
+    JSON_TYPE,
+  );
   expect(text).toBe('{"jsonrpc":"2.0","id":9007199254740993,"result":{"tools":[]}}');
 });
 
 it.each([
   ["a byte order mark before JSON", `\uFEFF${JSON.stringify(response(LIST))}`, JSON_TYPE],
   ["a byte order mark before an event", `\uFEFFdata: ${JSON.stringify(response(LIST))}\n\n`, SSE_TYPE],
-  ["data split over lines", `event: message\ndata: {"jsonrpc":"2.0","id":1,\ndata: "result":${JSON.stringify(LIST)}}\n\n`, SSE_TYPE],
+  [
+    "data split over lines",
+    `event: message\ndata: {"jsonrpc":"2.0","id":1,\ndata: "result":${JSON.stringify(LIST)}}\n\n`,
+    SSE_TYPE,
+  ],
   ["CR line ends", `data: ${JSON.stringify(response(LIST))}\r\r`, SSE_TYPE],
   ["no blank line at the end", `data: ${JSON.stringify(response(LIST))}\n`, SSE_TYPE],
   ["an escaped key", `data: {"jsonrpc":"2.0","id":1,"\\u0072esult":${JSON.stringify(LIST)}}\n\n`, SSE_TYPE],
   ["a missing content type", JSON.stringify(response(LIST)), {}],
   ["another content type", JSON.stringify(response(LIST)), { "content-type": "text/plain" }],
   ["an error beside the result", JSON.stringify({ ...response(LIST), error: { code: 1, message: "x" } }), JSON_TYPE],
-  ["a second result", `{"jsonrpc":"2.0","id":1,"result":${JSON.stringify(LIST)},"result":{"tools":[{"name":"echo"}]}}`, JSON_TYPE],
+  [
+    "a second result",
+    `{"jsonrpc":"2.0","id":1,"result":${JSON.stringify(LIST)},"result":{"tools":[{"name":"echo"}]}}`,
+    JSON_TYPE,
+  ],
   ["a batch", JSON.stringify([response(LIST)]), JSON_TYPE],
   ["an answer for another id", `data: ${JSON.stringify({ ...response(LIST), id: 99 })}\n\n`, SSE_TYPE],
   ["tools that are no list", JSON.stringify(response({ tools: { 0: { name: "rm" } } })), JSON_TYPE],
@@ -72,7 +89,9 @@ it.each([
 });
 
 it("relays an error page of the server as it is", async () => {
-  const server = fakeServer(() => fromResponse(new Response("no such session", { status: 404, headers: { "content-type": "text/plain" } })));
+  const server = fakeServer(() =>
+    fromResponse(new Response("no such session", { status: 404, headers: { "content-type": "text/plain" } })),
+  );
   const test = await testPlugin(toolFilter({ deny: ["rm"] }), { server });
   expect(await test.request("tools/list")).toMatchObject({ status: 404, text: "no such session" });
   await test.close();

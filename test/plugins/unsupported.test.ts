@@ -12,9 +12,13 @@ const use = testScope();
 
 async function proxy(upstream: string, plugins: PluginOption = unsupported()) {
   const log: string[] = [];
-  const at = (level: string) => (text: LogText) => void log.push(`${level} ${typeof text === "function" ? text() : text}`);
+  const at = (level: string) => (text: LogText) =>
+    void log.push(`${level} ${typeof text === "function" ? text() : text}`);
   const logger = { debug() {}, info: at("info"), warn: at("warn"), error: at("error") };
-  const penstock = createPenstock({ servers: { docs: { url: new URL("/mcp?key=s3cr3t", upstream).href, path: "/docs/mcp" } }, plugins }, { logger });
+  const penstock = createPenstock(
+    { servers: { docs: { url: new URL("/mcp?key=s3cr3t", upstream).href, path: "/docs/mcp" } }, plugins },
+    { logger },
+  );
   const server = await penstock.serve({ port: 0 });
   return closeable({ url: `${server.url}/docs/mcp`, port: server.port, log, close: () => server.close() });
 }
@@ -29,13 +33,17 @@ it.each([
   const server = await use(startLegacyServer());
   const front = await use(proxy(server.url));
   const { client } = await use(connectV1(front.url));
-  const { error } = JSON.parse(textOf(await client.callTool({ name: tool, arguments: { text: "my secret prompt", force: true } }))) as { error: { code: number; message: string } };
+  const { error } = JSON.parse(
+    textOf(await client.callTool({ name: tool, arguments: { text: "my secret prompt", force: true } })),
+  ) as { error: { code: number; message: string } };
   expect(error.code).toBe(-32601);
   expect(error.message).toContain("Penstock");
   expect(error.message).toContain(method);
   expect(error.message).toContain("'docs'");
   expect(error.message).toContain(`#${section}`);
-  expect(front.log).toEqual([`warn docs (${new URL("/mcp", server.url).href}) asked for ${method}, which its client did not declare; answered -32601`]);
+  expect(front.log).toEqual([
+    `warn docs (${new URL("/mcp", server.url).href}) asked for ${method}, which its client did not declare; answered -32601`,
+  ]);
 });
 
 it("relays to a client that declared it, and its answer back", async () => {
@@ -45,7 +53,11 @@ it("relays to a client that declared it, and its answer back", async () => {
     connectV1(front.url, {
       capabilities: { sampling: {}, elicitation: {}, roots: {} },
       handlers: {
-        "sampling/createMessage": () => ({ role: "assistant", model: "m", content: { type: "text", text: "forty-two" } }),
+        "sampling/createMessage": () => ({
+          role: "assistant",
+          model: "m",
+          content: { type: "text", text: "forty-two" },
+        }),
         "elicitation/create": () => ({ action: "decline" }),
         "roots/list": () => ({ roots: [{ uri: "file:///a" }] }),
       },
@@ -73,19 +85,31 @@ async function asking(question: object) {
       const message = request.body ? (JSON.parse(request.body) as { method?: string }) : {};
       if (request.method === "GET") {
         connection.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n");
-        connection.send(`data: ${JSON.stringify(question)}\n\ndata: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}\n\n`);
+        connection.send(
+          `data: ${JSON.stringify(question)}\n\ndata: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}\n\n`,
+        );
       } else if (message.method === "initialize") {
-        const body = '{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"s","version":"1"}}}';
-        connection.send(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nMcp-Session-Id: session-1\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+        const body =
+          '{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"s","version":"1"}}}';
+        connection.send(
+          `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nMcp-Session-Id: session-1\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+        );
       } else connection.send("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
     }
   });
 }
 
-const post = (body: string, session = "") => `POST /docs/mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${session}Content-Length: ${body.length}\r\n\r\n${body}`;
+const post = (body: string, session = "") =>
+  `POST /docs/mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${session}Content-Length: ${body.length}\r\n\r\n${body}`;
 const initialize = (capabilities: object) =>
-  JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params: { protocolVersion: "2025-11-25", capabilities, clientInfo: { name: "c", version: "1" } } });
-const listen = "GET /docs/mcp HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nMcp-Session-Id: session-1\r\n\r\n";
+  JSON.stringify({
+    jsonrpc: "2.0",
+    id: 1,
+    method: "initialize",
+    params: { protocolVersion: "2025-11-25", capabilities, clientInfo: { name: "c", version: "1" } },
+  });
+const listen =
+  "GET /docs/mcp HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nMcp-Session-Id: session-1\r\n\r\n";
 
 async function streamOf(question: object, capabilities?: object) {
   const server = await use(asking(question));
@@ -102,7 +126,10 @@ async function streamOf(question: object, capabilities?: object) {
 }
 
 it("answers on the stream that only listens too: the reply goes up as a POST of that session", async () => {
-  const { seen, server } = await streamOf({ jsonrpc: "2.0", id: 9007199254740993, method: "sampling/createMessage", params: {} }, {});
+  const { seen, server } = await streamOf(
+    { jsonrpc: "2.0", id: 9007199254740993, method: "sampling/createMessage", params: {} },
+    {},
+  );
   expect(seen).not.toContain("sampling");
   const posts = await Promise.all(server.connections.map((_, i) => server.connection(i)));
   await expect.poll(() => posts.map((peer) => peer.received).join("")).toMatch(/"error":\{"code":-32601/);
@@ -113,11 +140,36 @@ it("answers on the stream that only listens too: the reply goes up as a POST of 
 it.each([
   ["an unknown request", { jsonrpc: "2.0", id: 1, method: "future/ask" }, {}, false],
   ["a ping", { jsonrpc: "2.0", id: 1, method: "ping" }, {}, true],
-  ["a form of a client with forms", { jsonrpc: "2.0", id: 1, method: "elicitation/create", params: {} }, { elicitation: {} }, true],
-  ["a URL for a client with forms only", { jsonrpc: "2.0", id: 1, method: "elicitation/create", params: { mode: "url" } }, { elicitation: {} }, false],
-  ["a URL for a client with URLs", { jsonrpc: "2.0", id: 1, method: "elicitation/create", params: { mode: "url" } }, { elicitation: { url: {} } }, true],
-  ["a form for a client with URLs only", { jsonrpc: "2.0", id: 1, method: "elicitation/create", params: {} }, { elicitation: { url: {} } }, false],
-  ["tools in sampling without them", { jsonrpc: "2.0", id: 1, method: "sampling/createMessage", params: { tools: [] } }, { sampling: {} }, false],
+  [
+    "a form of a client with forms",
+    { jsonrpc: "2.0", id: 1, method: "elicitation/create", params: {} },
+    { elicitation: {} },
+    true,
+  ],
+  [
+    "a URL for a client with forms only",
+    { jsonrpc: "2.0", id: 1, method: "elicitation/create", params: { mode: "url" } },
+    { elicitation: {} },
+    false,
+  ],
+  [
+    "a URL for a client with URLs",
+    { jsonrpc: "2.0", id: 1, method: "elicitation/create", params: { mode: "url" } },
+    { elicitation: { url: {} } },
+    true,
+  ],
+  [
+    "a form for a client with URLs only",
+    { jsonrpc: "2.0", id: 1, method: "elicitation/create", params: {} },
+    { elicitation: { url: {} } },
+    false,
+  ],
+  [
+    "tools in sampling without them",
+    { jsonrpc: "2.0", id: 1, method: "sampling/createMessage", params: { tools: [] } },
+    { sampling: {} },
+    false,
+  ],
   ["a task of a client with tasks", { jsonrpc: "2.0", id: 1, method: "tasks/get", params: {} }, { tasks: {} }, true],
 ])("decides about %s by what was declared", async (_case, question, capabilities, relayed) => {
   const { seen } = await streamOf(question, capabilities);
@@ -133,7 +185,9 @@ it("removed, leaves the answer to the client, and nothing is logged", async () =
   const server = await use(startLegacyServer());
   const front = await use(proxy(server.url, []));
   const { client } = await use(connectV1(front.url));
-  const { error } = JSON.parse(textOf(await client.callTool({ name: "ask", arguments: {} }))) as { error: { code: number; message: string } };
+  const { error } = JSON.parse(textOf(await client.callTool({ name: "ask", arguments: {} }))) as {
+    error: { code: number; message: string };
+  };
   expect(error).toEqual({ code: -32601, message: expect.not.stringContaining("Penstock") as string });
   expect(front.log).toEqual([]);
 });
