@@ -5,112 +5,20 @@
  *   byte transforms ◀ down: message hooks ◀ response hooks ◀ forward onion ◀ driver ◀
  */
 import { collect, discard, empty, fromResponse, jsonText } from "./body/body.ts";
-import { errorResponse, isReply, replyTo, writeMessage } from "./body/message.ts";
-import { Pipe } from "./body/pipe.ts";
+import { isReply, replyTo, writeMessage } from "./body/message.ts";
 import { type Scan, ScanError, scan } from "./body/scan.ts";
-import { mentionsClient } from "./clients.ts";
 import { type DownHost, type Outgoing, sendDown } from "./down.ts";
-import { ANONYMOUS } from "./define.ts";
-import { ProxyError, isProxyError } from "./errors.ts";
+import { ProxyError } from "./errors.ts";
+import { ExchangeState } from "./exchange-state.ts";
 import { HeaderList } from "./headers.ts";
-import type { MessageRow } from "./hooks.ts";
-import type { Logger } from "./log.ts";
 import { callHook, showMessage } from "./messages.ts";
-import type { MountRuntime } from "./mount.ts";
-import { SlotMap } from "./slots.ts";
-import type {
-  Answer,
-  ClientInfo,
-  Early,
-  Message,
-  Next,
-  Outcome,
-  Principal,
-  RequestHead,
-  UpstreamRequest,
-} from "./types.ts";
+import type { Answer, Early, Message, Next, UpstreamRequest } from "./types.ts";
 import { forwardedHeaders } from "./upstream/http.ts";
 
+/** Stands for "no hook has looked at the signal". */
 const NEVER: AbortSignal = new AbortController().signal;
 
-/** A request as a front hands it in. */
-export interface Incoming {
-  head: RequestHead;
-  method: "POST" | "GET" | "DELETE";
-  /** Header fields as they came: name, value, name, value … */
-  fields: readonly string[];
-  /** Reads the posted body, whole and within the mount's limit. @throws ProxyError */
-  read(): Promise<Uint8Array>;
-}
-
-export class ExchangeRun extends SlotMap implements DownHost {
-  readonly mount: MountRuntime;
-  principal: Principal = ANONYMOUS;
-  readonly #incoming: Incoming;
-  readonly #startedAt = performance.now();
-  #id: string | undefined;
-  #client: ClientInfo | undefined;
-  posted: Scan | undefined;
-  row: MessageRow | undefined;
-  #gone = false;
-  #controller: AbortController | undefined;
-  #onGone: (() => void)[] = [];
-  #timers: (() => void)[] = [];
-  #outgoing: Outgoing | undefined;
-  #body: Message | Uint8Array | null = null;
-  #message: Message | undefined;
-  #bytesUp = 0;
-  #error: ProxyError | undefined;
-  #finished = false;
-  /** The proxy stops: the answer says that its connection ends with it. */
-  draining = false;
-
-  constructor(mount: MountRuntime, incoming: Incoming) {
-    super();
-    this.mount = mount;
-    this.#incoming = incoming;
-  }
-
-  get id(): string {
-    return (this.#id ??= plainId(this.request.headers.get("x-request-id")) ?? this.mount.nextId());
-  }
-  get request(): RequestHead {
-    return this.#incoming.head;
-  }
-  get log(): Logger {
-    return this.mount.log;
-  }
-  /** Parsed when somebody looks: of most messages nobody needs more than the method, which the scan found. */
-  get message(): Message | undefined {
-    if (this.#message === undefined && this.#body instanceof Uint8Array)
-      this.#message = JSON.parse(new TextDecoder().decode(this.#body)) as Message;
-    return this.#message;
-  }
-  get client(): ClientInfo {
-    return (this.#client ??= this.mount.clients.read(
-      this.request,
-      this.#saysWho() ? this.message : undefined,
-      this.#owner,
-    ));
-  }
-  get signal(): AbortSignal {
-    this.#controller ??= new AbortController();
-    if (this.#gone) this.#controller.abort();
-    return this.#controller.signal;
-  }
-  /** Whether the posted message tells about its client: it opens a session, or has an envelope. */
-  #saysWho(): boolean {
-    if (this.posted?.method === "initialize" || !(this.#body instanceof Uint8Array)) return true;
-    return mentionsClient(this.#body);
-  }
-  get #owner(): string {
-    return `${this.principal.id}\0${this.mount.server}`;
-  }
-
-  every(ms: number, run: () => void): void {
-    if (!this.#finished) this.#timers.push(this.mount.timers.every(ms, run));
-  }
-
+export class ExchangeRun extends ExchangeState implements DownHost {
   /** Runs the exchange up to the answer's head. Never rejects. @param verdict refuses it before any hook but the last ones */
   async run(verdict?: ProxyError): Promise<Outgoing> {
     let answer: Answer | undefined;
@@ -125,60 +33,12 @@ export class ExchangeRun extends SlotMap implements DownHost {
       this.#remember(answer);
       if (hooks.response.length > 0) answer = await this.#responseHooks(answer);
       const outgoing = sendDown(this, answer);
-      return this.#leave(outgoing instanceof Promise ? await outgoing : outgoing);
+      return this.leave(outgoing instanceof Promise ? await outgoing : outgoing);
     } catch (cause) {
       // An error takes its place: nobody reads what the server still sends.
       if (answer) discard(answer);
-      return this.#refuse(this.#asError(cause));
+      return this.#refuse(this.asError(cause));
     }
-  }
-
-  #leave(outgoing: Outgoing): Outgoing {
-    this.#outgoing = outgoing;
-    if (this.#gone && outgoing.body instanceof Pipe) outgoing.body.abort();
-    return outgoing;
-  }
-
-  /** The client's side is over. `whole`: everything was handed to it. */
-  closed(whole: boolean): void {
-    if (this.#finished) return;
-    this.#finished = true;
-    if (!whole) {
-      this.#gone = true;
-      this.#controller?.abort();
-      for (const leave of this.#onGone) leave();
-      if (this.#outgoing?.body instanceof Pipe) this.#outgoing.body.abort();
-    }
-    for (const stop of this.#timers) stop();
-    if (this.mount.hooks.done.length === 0) return;
-    const outcome: Outcome = {
-      end: this.#error ? endOf(this.#error) : whole ? "complete" : "client-gone",
-      status: this.#outgoing?.status ?? 499,
-      bytesUp: this.#bytesUp,
-      bytesDown: sizeOf(this.#outgoing?.body),
-      ms: performance.now() - this.#startedAt,
-      error: this.#error,
-    };
-    for (const { plugin, handler } of this.mount.hooks.done) {
-      try {
-        handler(this, outcome);
-      } catch (cause) {
-        this.log.error(() =>
-          new ProxyError("PLUGIN_FAILED", {
-            plugin: plugin.name,
-            hook: "done",
-            server: this.mount.server,
-            cause,
-          }).toLog(),
-        );
-      }
-    }
-  }
-
-  /** The proxy stops: streams are brought to their end by the transforms that know how. */
-  drain(): void {
-    this.draining = true;
-    if (this.#outgoing?.body instanceof Pipe) this.#outgoing.body.drain();
   }
 
   /** The first plugin that knows the caller decides. Where one asks and none knows, nobody passes. */
@@ -202,20 +62,20 @@ export class ExchangeRun extends SlotMap implements DownHost {
   /** Reads and checks what was posted, and shows it to the hooks. */
   async #up(): Promise<Answer | undefined> {
     const { hooks } = this.mount;
-    if (this.#incoming.method !== "POST") {
+    if (this.incoming.method !== "POST") {
       this.row = hooks.messages("legacy", undefined);
       return;
     }
-    const bytes = await this.#incoming.read();
-    this.#bytesUp = bytes.length;
-    this.#body = bytes;
+    const bytes = await this.incoming.read();
+    this.bytesUp = bytes.length;
+    this.body = bytes;
     try {
       this.posted = scan(bytes);
     } catch (cause) {
       throw cause instanceof ScanError ? new ProxyError(cause.code, { hint: cause.message, cause }) : cause;
     }
     // A request hook may have looked when only the headers were known; the body is the truth.
-    this.#client = undefined;
+    this.heldClient = undefined;
     if (!hooks.hasMessageHooks) return;
     // A posted response has no method: it answers a server's request that went down another stream.
     this.row = hooks.messages(this.client.era, this.posted.method);
@@ -230,14 +90,14 @@ export class ExchangeRun extends SlotMap implements DownHost {
         hook: "message",
         detail: "one posted message became several",
       });
-    this.#message = this.#body = shown[0]!;
+    this.heldMessage = this.body = shown[0]!;
   }
 
   /** A plain object, so that a hook may spread it. Without hooks nobody looks at the signal: the driver is told in a cheaper way. */
   #upstreamRequest(): UpstreamRequest {
-    const { method, fields } = this.#incoming;
+    const { method, fields } = this.incoming;
     const signal = this.mount.hooks.forward.length > 0 ? this.signal : NEVER;
-    return { method, headers: forwardedHeaders(fields), body: this.#body, signal };
+    return { method, headers: forwardedHeaders(fields), body: this.body, signal };
   }
 
   /** The onion: the hooks from `i` on, then the driver. @param about what is known of the message that is sent */
@@ -253,18 +113,18 @@ export class ExchangeRun extends SlotMap implements DownHost {
     const onAbort = (leave: () => void) => {
       // A forward hook may have put another signal there; without one, the core's own wire from client to server counts.
       if (request.signal !== NEVER) listen(request.signal, leave);
-      else if (this.#gone) leave();
-      else this.#onGone.push(leave);
+      else if (this.gone) leave();
+      else this.onGone.push(leave);
     };
     return this.mount.driver.send(request, onAbort, about?.method, about?.idText);
   }
 
   #remember(answer: Answer): void {
     const session = this.posted?.method === "initialize" ? answer.headers.get("mcp-session-id") : undefined;
-    if (session) this.mount.clients.remember(this.#owner, session, this.client);
-    if (this.#incoming.method !== "DELETE") return;
+    if (session) this.mount.clients.remember(this.owner, session, this.client);
+    if (this.incoming.method !== "DELETE") return;
     const ended = this.request.headers.get("mcp-session-id");
-    if (ended) this.mount.clients.forget(this.#owner, ended);
+    if (ended) this.mount.clients.forget(this.owner, ended);
   }
 
   async #responseHooks(answer: Answer): Promise<Answer> {
@@ -280,13 +140,13 @@ export class ExchangeRun extends SlotMap implements DownHost {
   answerServer(reply: Message, idText: string | undefined): void {
     this.#post(reply, idText).catch((cause: unknown) => {
       this.log.warn(
-        () => `${this.mount.server}: the reply to its request did not arrive: ${this.#asError(cause).toLog()}`,
+        () => `${this.mount.server}: the reply to its request did not arrive: ${this.asError(cause).toLog()}`,
       );
     });
   }
 
   async #post(reply: Message, idText: string | undefined): Promise<void> {
-    const headers = forwardedHeaders(this.#incoming.fields);
+    const headers = forwardedHeaders(this.incoming.fields);
     headers.set("content-type", "application/json");
     headers.set("accept", "application/json, text/event-stream");
     headers.delete("last-event-id");
@@ -314,37 +174,15 @@ export class ExchangeRun extends SlotMap implements DownHost {
       }
       answer = await this.#responseHooks(answer ?? this.#errorAnswer(error));
     } catch (cause) {
-      this.log.error(() => this.#asError(cause).toLog());
+      this.log.error(() => this.asError(cause).toLog());
       answer = this.#errorAnswer(error);
     }
     const body = answer.body.kind === "empty" ? null : await collect(answer);
-    return this.#leave({ status: answer.status, headers: HeaderList.from(answer.headers), body });
+    return this.leave({ status: answer.status, headers: HeaderList.from(answer.headers), body });
   }
 
   #errorAnswer(error: ProxyError): Answer {
     return jsonText(this.errorText(error), error.status, error.details.headers);
-  }
-
-  errorText(error: ProxyError): string {
-    const idText = this.posted?.kind === "request" ? this.posted.idText : undefined;
-    const id = idText === undefined ? null : (JSON.parse(idText) as string | number);
-    return writeMessage(
-      errorResponse(id, { code: error.rpcCode, message: error.message, data: { code: error.code } }),
-      idText,
-    );
-  }
-
-  fail(error: ProxyError): void {
-    this.#error ??= error;
-    const line = () => `${this.mount.server}: ${error.toLog()}`;
-    if (endOf(error) === "refused") this.log.debug(line);
-    else this.log.warn(line);
-  }
-
-  #asError(cause: unknown): ProxyError {
-    if (!isProxyError(cause)) return new ProxyError("INTERNAL", { cause });
-    const { server } = cause.details;
-    return server ? cause : new ProxyError(cause.code, { ...cause.details, server: this.mount.server });
   }
 }
 
@@ -356,19 +194,4 @@ function toAnswer(early: Exclude<Early, void>): Answer {
 function listen(signal: AbortSignal, leave: () => void): void {
   if (signal.aborted) leave();
   else signal.addEventListener("abort", leave, { once: true });
-}
-
-/** A client's id for its request, where it is fit for a header and a log line. */
-function plainId(id: string | null): string | undefined {
-  return id !== null && /^[\w.:-]{1,128}$/.test(id) ? id : undefined;
-}
-
-function sizeOf(body: Outgoing["body"] | undefined): number {
-  return body instanceof Pipe ? body.bytes : (body?.length ?? 0);
-}
-
-function endOf(error: ProxyError): Outcome["end"] {
-  if (error.code === "CLIENT_GONE") return "client-gone";
-  if (error.code.startsWith("UPSTREAM_")) return "upstream-broke";
-  return error.code === "PLUGIN_FAILED" || error.code === "INTERNAL" ? "failed" : "refused";
 }

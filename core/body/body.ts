@@ -152,6 +152,7 @@ export function fromIterable(iterable: AsyncIterable<Uint8Array>): Source {
     if (reading) return;
     reading = true;
     try {
+      // oxlint-disable-next-line no-unmodified-loop-condition -- pause() and abort() change them between two chunks
       while (!paused && !over) {
         const { done, value } = await iterator.next();
         if (over) return;

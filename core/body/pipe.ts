@@ -7,6 +7,7 @@ import type { Awaitable, ByteTransform, Sink } from "../types.ts";
 import type { Receiver, Source } from "./body.ts";
 import type { SseFramer } from "./framer.ts";
 import { joinChunks } from "./sse.ts";
+import { StageSink } from "./stage-sink.ts";
 
 /** Where the bytes of an answer leave: a Node response or a web stream. */
 export interface Outlet {
@@ -233,29 +234,6 @@ export class Pipe implements Receiver {
       }
     }
     this.#options.onEnd(error);
-  }
-}
-
-/** What transform `i - 1` sees of the rest of the way. */
-class StageSink implements Sink {
-  readonly #pipe: Pipe;
-  readonly #next: number;
-
-  constructor(pipe: Pipe, next: number) {
-    this.#pipe = pipe;
-    this.#next = next;
-  }
-  emit(chunk: Uint8Array): void {
-    this.#pipe.emit(this.#next, chunk);
-  }
-  end(): void {
-    this.#pipe.finish(this.#next);
-  }
-  cut(reason: ProxyError): void {
-    this.#pipe.cut(reason);
-  }
-  get blocked(): boolean {
-    return this.#pipe.blocked;
   }
 }
 

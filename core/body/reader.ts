@@ -58,12 +58,12 @@ export class MessageReader {
       return undefined;
     }
     const ambiguous = !this.#remember(message, text);
-    const done = (result: readonly Message[] | undefined) => {
+    const conclude = (result: readonly Message[] | undefined) => {
       if (kind === "response") this.responded = true;
       return result ?? (ambiguous ? [message] : undefined);
     };
     const result = this.#show(message, kind);
-    return result instanceof Promise ? result.then(done) : done(result);
+    return result instanceof Promise ? result.then((later) => conclude(later)) : conclude(result);
   }
 
   /** @returns false when another parser might read the text otherwise: then what the hooks saw is written anew. */

@@ -72,23 +72,23 @@ export async function readWebBody(request: Request, limit: number, deadlines: De
   const chunks: Uint8Array[] = [];
   let size = 0;
   const reader = request.body?.getReader();
+  if (!reader) return new Uint8Array();
   let expire: (error: ProxyError) => void = () => {};
   const expired = new Promise<never>((_, reject) => (expire = reject));
   // Nobody waits for it once the body is whole.
   expired.catch(() => {});
   const gap = deadlines.after(BODY_GAP, () => expire(new ProxyError("BODY_TIMEOUT")));
   try {
-    while (reader) {
+    for (;;) {
       const { done, value } = await Promise.race([reader.read(), expired]);
-      if (done) break;
+      if (done) return chunks.length === 0 ? new Uint8Array() : joinChunks(chunks);
       size += value.length;
       if (size > limit) throw new ProxyError("BODY_TOO_LARGE");
       chunks.push(value);
       gap.restart();
     }
-    return chunks.length === 0 ? new Uint8Array() : joinChunks(chunks);
   } catch (error) {
-    reader?.cancel().catch(() => {});
+    reader.cancel().catch(() => {});
     throw error instanceof ProxyError ? error : new ProxyError("CLIENT_GONE", { cause: error });
   } finally {
     gap.cancel();

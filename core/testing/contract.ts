@@ -25,7 +25,7 @@ const TRAFFIC: NonNullable<ContractOptions["traffic"]> = [
   ["tools/list"],
 ];
 /** Fields that differ from one exchange to the next in a good plugin too. */
-const VOLATILE = ["date", "x-request-id", "mcp-session-id"];
+const VOLATILE = new Set(["date", "x-request-id", "mcp-session-id"]);
 
 /**
  * The contract as a list of checks for any test runner:
@@ -114,8 +114,7 @@ export function pluginContract(make: () => PluginOption, options: ContractOption
 function show({ status, headers, text }: Posted): string {
   const kept = [...headers]
     .filter(
-      ([name]) =>
-        !VOLATILE.includes(name) && !/^(?:connection|keep-alive|transfer-encoding|content-length)$/.test(name),
+      ([name]) => !VOLATILE.has(name) && !/^(?:connection|keep-alive|transfer-encoding|content-length)$/.test(name),
     )
     .sort();
   return `${status} ${JSON.stringify(kept)} ${text}`;

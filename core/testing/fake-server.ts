@@ -135,6 +135,7 @@ function standardAnswer({ method, message, signal }: Recorded): Answer {
   }
 }
 
+// oxlint-disable-next-line require-yield -- silence is what it is for
 async function* silence(signal: AbortSignal): AsyncGenerator<Frame> {
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
 }

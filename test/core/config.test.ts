@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { checkConfig, loadConfigFile } from "../../core/config.ts";
-import { ProxyError } from "../../core/errors.ts";
+import type { ProxyError } from "../../core/errors.ts";
 import { environment, folderWith } from "./files.ts";
 
 const url = "http://127.0.0.1:9/mcp";

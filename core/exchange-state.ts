@@ -1,0 +1,177 @@
+/** What an exchange knows and how it ends; the way that it goes is in `exchange.ts`. */
+import { errorResponse, writeMessage } from "./body/message.ts";
+import { Pipe } from "./body/pipe.ts";
+import type { Scan } from "./body/scan.ts";
+import { mentionsClient } from "./clients.ts";
+import { ANONYMOUS } from "./define.ts";
+import type { Outgoing } from "./down.ts";
+import { ProxyError, isProxyError } from "./errors.ts";
+import type { MessageRow } from "./hooks.ts";
+import type { Logger } from "./log.ts";
+import type { MountRuntime } from "./mount.ts";
+import { SlotMap } from "./slots.ts";
+import type { ClientInfo, Exchange, Message, Outcome, Principal, RequestHead } from "./types.ts";
+
+/** A request as a front hands it in. */
+export interface Incoming {
+  head: RequestHead;
+  method: "POST" | "GET" | "DELETE";
+  /** Header fields as they came: name, value, name, value … */
+  fields: readonly string[];
+  /** Reads the posted body, whole and within the mount's limit. @throws ProxyError */
+  read(): Promise<Uint8Array>;
+}
+
+export abstract class ExchangeState extends SlotMap implements Exchange {
+  readonly mount: MountRuntime;
+  principal: Principal = ANONYMOUS;
+  protected readonly incoming: Incoming;
+  readonly #startedAt = performance.now();
+  #id: string | undefined;
+  protected heldClient: ClientInfo | undefined;
+  posted: Scan | undefined;
+  row: MessageRow | undefined;
+  protected gone = false;
+  #controller: AbortController | undefined;
+  protected onGone: (() => void)[] = [];
+  #timers: (() => void)[] = [];
+  protected outgoing: Outgoing | undefined;
+  protected body: Message | Uint8Array | null = null;
+  protected heldMessage: Message | undefined;
+  protected bytesUp = 0;
+  #error: ProxyError | undefined;
+  #finished = false;
+  /** The proxy stops: the answer says that its connection ends with it. */
+  draining = false;
+
+  constructor(mount: MountRuntime, incoming: Incoming) {
+    super();
+    this.mount = mount;
+    this.incoming = incoming;
+  }
+
+  get id(): string {
+    return (this.#id ??= plainId(this.request.headers.get("x-request-id")) ?? this.mount.nextId());
+  }
+  get request(): RequestHead {
+    return this.incoming.head;
+  }
+  get log(): Logger {
+    return this.mount.log;
+  }
+  /** Parsed when somebody looks: of most messages nobody needs more than the method, which the scan found. */
+  get message(): Message | undefined {
+    if (this.heldMessage === undefined && this.body instanceof Uint8Array)
+      this.heldMessage = JSON.parse(new TextDecoder().decode(this.body)) as Message;
+    return this.heldMessage;
+  }
+  get client(): ClientInfo {
+    return (this.heldClient ??= this.mount.clients.read(
+      this.request,
+      this.#saysWho() ? this.message : undefined,
+      this.owner,
+    ));
+  }
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.gone) this.#controller.abort();
+    return this.#controller.signal;
+  }
+  /** Whether the posted message tells about its client: it opens a session, or has an envelope. */
+  #saysWho(): boolean {
+    if (this.posted?.method === "initialize" || !(this.body instanceof Uint8Array)) return true;
+    return mentionsClient(this.body);
+  }
+  protected get owner(): string {
+    return `${this.principal.id}\0${this.mount.server}`;
+  }
+
+  every(ms: number, run: () => void): void {
+    if (!this.#finished) this.#timers.push(this.mount.timers.every(ms, run));
+  }
+
+  protected leave(outgoing: Outgoing): Outgoing {
+    this.outgoing = outgoing;
+    if (this.gone && outgoing.body instanceof Pipe) outgoing.body.abort();
+    return outgoing;
+  }
+
+  /** The client's side is over. `whole`: everything was handed to it. */
+  closed(whole: boolean): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    if (!whole) {
+      this.gone = true;
+      this.#controller?.abort();
+      for (const leave of this.onGone) leave();
+      if (this.outgoing?.body instanceof Pipe) this.outgoing.body.abort();
+    }
+    for (const stop of this.#timers) stop();
+    if (this.mount.hooks.done.length === 0) return;
+    const outcome: Outcome = {
+      end: this.#error ? endOf(this.#error) : whole ? "complete" : "client-gone",
+      status: this.outgoing?.status ?? 499,
+      bytesUp: this.bytesUp,
+      bytesDown: sizeOf(this.outgoing?.body),
+      ms: performance.now() - this.#startedAt,
+      error: this.#error,
+    };
+    for (const { plugin, handler } of this.mount.hooks.done) {
+      try {
+        handler(this, outcome);
+      } catch (cause) {
+        this.log.error(() =>
+          new ProxyError("PLUGIN_FAILED", {
+            plugin: plugin.name,
+            hook: "done",
+            server: this.mount.server,
+            cause,
+          }).toLog(),
+        );
+      }
+    }
+  }
+
+  /** The proxy stops: streams are brought to their end by the transforms that know how. */
+  drain(): void {
+    this.draining = true;
+    if (this.outgoing?.body instanceof Pipe) this.outgoing.body.drain();
+  }
+
+  errorText(error: ProxyError): string {
+    const idText = this.posted?.kind === "request" ? this.posted.idText : undefined;
+    const id = idText === undefined ? null : (JSON.parse(idText) as string | number);
+    return writeMessage(
+      errorResponse(id, { code: error.rpcCode, message: error.message, data: { code: error.code } }),
+      idText,
+    );
+  }
+
+  fail(error: ProxyError): void {
+    this.#error ??= error;
+    const line = () => `${this.mount.server}: ${error.toLog()}`;
+    if (endOf(error) === "refused") this.log.debug(line);
+    else this.log.warn(line);
+  }
+
+  protected asError(cause: unknown): ProxyError {
+    if (!isProxyError(cause)) return new ProxyError("INTERNAL", { cause });
+    const { server } = cause.details;
+    return server ? cause : new ProxyError(cause.code, { ...cause.details, server: this.mount.server });
+  }
+}
+
+/** A client's id for its request, where it is fit for a header and a log line. */
+function plainId(id: string | null): string | undefined {
+  return id !== null && /^[\w.:-]{1,128}$/.test(id) ? id : undefined;
+}
+
+function sizeOf(body: Outgoing["body"] | undefined): number {
+  return body instanceof Pipe ? body.bytes : (body?.length ?? 0);
+}
+
+function endOf(error: ProxyError): Outcome["end"] {
+  if (error.code === "CLIENT_GONE") return "client-gone";
+  if (error.code.startsWith("UPSTREAM_")) return "upstream-broke";
+  return error.code === "PLUGIN_FAILED" || error.code === "INTERNAL" ? "failed" : "refused";
+}
