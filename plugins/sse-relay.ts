@@ -42,27 +42,32 @@ export function sseRelay(options: SseRelayOptions = {}): Plugin {
 function keepOpen(exchange: Exchange, { keepAlive, stallTimeout, retry }: Required<SseRelayOptions>): ByteTransform {
   let lastWrite = performance.now();
   let stalledSince = 0;
-  let tail: readonly number[] = [LF, LF];
+  // The last four bytes, by value: a reference to the chunk would keep it in memory while the stream is silent.
+  let [a, b, c, d] = [LF, LF, LF, LF];
   let draining = false;
+  const [comments, stalls] = [isOn(keepAlive), isOn(stallTimeout)];
 
   return {
     open(sink) {
-      exchange.every(keepAlive / CHECKS, () => {
-        if (sink.blocked || !betweenEvents() || performance.now() - lastWrite < keepAlive * (1 - 1 / CHECKS)) return;
-        lastWrite = performance.now();
-        sink.emit(KEEP_ALIVE);
-      });
-      exchange.every(stallTimeout / CHECKS, () => {
+      const period = Math.min(comments ? keepAlive : Infinity, stalls ? stallTimeout : Infinity) / CHECKS;
+      exchange.every(period, () => {
+        const now = performance.now();
         if (!sink.blocked) stalledSince = 0;
-        else if (stalledSince === 0) stalledSince = performance.now();
-        else if (performance.now() - stalledSince >= stallTimeout)
-          sink.cut(new ProxyError("STALLED_CLIENT", { server: exchange.mount.server }));
+        else if (stalledSince === 0) stalledSince = now;
+        else if (stalls && now - stalledSince >= stallTimeout) {
+          return sink.cut(new ProxyError("STALLED_CLIENT", { server: exchange.mount.server }));
+        }
+        if (!comments || sink.blocked || !betweenEvents() || now - lastWrite < keepAlive * (1 - 1 / CHECKS)) return;
+        lastWrite = now;
+        sink.emit(KEEP_ALIVE);
       });
     },
     write(chunk, sink) {
       lastWrite = performance.now();
       stalledSince = 0;
-      tail = chunk.length >= 4 ? [...chunk.subarray(-4)] : [...tail, ...chunk].slice(-4);
+      const { length } = chunk;
+      if (length >= 4) [a, b, c, d] = [chunk[length - 4]!, chunk[length - 3]!, chunk[length - 2]!, chunk[length - 1]!];
+      else for (const byte of chunk) [a, b, c, d] = [b, c, d, byte];
       sink.emit(chunk);
     },
     drain(sink) {
@@ -76,8 +81,12 @@ function keepOpen(exchange: Exchange, { keepAlive, stallTimeout, retry }: Requir
 
   /** The last line was empty: what is sent now tears no event. */
   function betweenEvents(): boolean {
-    const [c, d] = tail.slice(-2);
     if (d === CR) return c === CR;
-    return d === LF && (c === LF || (c === CR && tail.at(-3) === LF && tail.at(-4) === CR));
+    return d === LF && (c === LF || (c === CR && b === LF && a === CR));
   }
+}
+
+/** A time that is a time. */
+function isOn(ms: number): boolean {
+  return Number.isFinite(ms) && ms > 0;
 }

@@ -3,7 +3,7 @@
  * more on a busy event stream than anything else; nothing waits longer than that tick.
  */
 import { ProxyError, isProxyError } from "../errors.ts";
-import type { Awaitable, ByteTransform, Sink } from "../types.ts";
+import type { Awaitable, ByteTransform } from "../types.ts";
 import type { Receiver, Source } from "./body.ts";
 import type { SseFramer } from "./framer.ts";
 import { joinChunks } from "./sse.ts";
@@ -13,7 +13,8 @@ import { StageSink } from "./stage-sink.ts";
 export interface Outlet {
   /** @returns false when the client is slow: the outlet calls `pipe.drained()` when it reads again */
   write(chunk: Uint8Array): boolean;
-  end(): void;
+  /** @param last written before the end, in one go with it */
+  end(last?: Uint8Array): void;
   /** Ends so that the client can tell that the answer is not whole. */
   cut(): void;
   /** Sends the head although there is no byte yet. */
@@ -22,6 +23,8 @@ export interface Outlet {
 
 /** Bytes that may wait here before the source is stopped. */
 const HIGH_WATER = 64 * 1024;
+/** Average size of chunks, in bytes, from which on they are not joined. */
+const LARGE = 8 * 1024;
 const EMPTY = new Uint8Array();
 
 export interface PipeOptions {
@@ -47,6 +50,8 @@ export class Pipe implements Receiver {
   blocked = false;
   /** Bytes handed to the outlet. */
   bytes = 0;
+  /** A piece that waits for the end, which is due in the same turn. */
+  #held: Uint8Array | undefined;
   #ended: "no" | "well" | ProxyError = "no";
   #over = false;
 
@@ -114,7 +119,10 @@ export class Pipe implements Receiver {
     const transform = this.#options.transforms[i];
     if (!transform) {
       this.bytes += chunk.length;
-      if (!this.#outlet!.write(chunk)) this.blocked = true;
+      this.#writeHeld();
+      // The end follows at once: both leave in one write.
+      if (this.#ended === "well" && !this.#busy) this.#held = chunk;
+      else if (!this.#outlet!.write(chunk)) this.blocked = true;
     } else if (transform.write) transform.write(chunk, this.#sinks[i]!);
     else this.emit(i + 1, chunk);
   }
@@ -126,7 +134,7 @@ export class Pipe implements Receiver {
     if (transform) return this.finish(i + 1);
     this.#over = true;
     if (this.#ended === "no") this.#options.source.abort();
-    this.#outlet!.end();
+    this.#outlet!.end(this.#held);
     this.#close();
   }
 
@@ -134,6 +142,7 @@ export class Pipe implements Receiver {
   cut(error: ProxyError): void {
     if (this.#over) return;
     const words = this.#options.lastWords?.(error);
+    this.#writeHeld();
     if (words && !this.blocked) this.#outlet!.write(words);
     this.#over = true;
     this.#options.source.abort();
@@ -154,12 +163,16 @@ export class Pipe implements Receiver {
     if (this.#busy || this.#over) return;
     if (this.#chunks.length === 0) return this.#ended === "no" ? this.#outlet!.flushHead() : this.#finishSource();
     if (this.blocked) return;
-    const joined = joinChunks(this.#chunks);
+    const { framer } = this.#options;
+    const chunks = this.#chunks;
+    // Large pieces are cheaper to write one by one than to copy.
+    const isLarge = this.#size > LARGE * chunks.length;
     this.#chunks = [];
     this.#size = 0;
     this.#pass((out) => {
-      if (this.#options.framer) return this.#options.framer.write(joined, out);
-      out(joined);
+      if (framer) return framer.write(joinChunks(chunks), out);
+      if (!isLarge) return out(joinChunks(chunks));
+      for (const chunk of chunks) this.emit(0, chunk);
     });
   }
 
@@ -191,6 +204,7 @@ export class Pipe implements Receiver {
       }
       if (!(result instanceof Promise)) return then();
       this.#busy = true;
+      this.#writeHeld();
       // However long a hook thinks, the client knows that an answer has begun.
       this.#outlet!.flushHead();
       result
@@ -200,6 +214,11 @@ export class Pipe implements Receiver {
         })
         .catch((error: unknown) => this.cut(asProxyError(error)));
     });
+  }
+
+  #writeHeld(): void {
+    if (this.#held && !this.#outlet!.write(this.#held)) this.blocked = true;
+    this.#held = undefined;
   }
 
   #next(): void {

@@ -4,7 +4,7 @@ import type { Outlet, Pipe } from "../body/pipe.ts";
 /** What is used of Node's `ServerResponse`, or of the stream that stands in for it when a host reads `Response.body`. */
 export interface NodeWritable {
   write(chunk: Uint8Array): boolean;
-  end(): void;
+  end(chunk?: Uint8Array): void;
   destroy(): void;
   on(event: "drain", listener: () => void): unknown;
   flushHeaders?(): void;
@@ -50,8 +50,8 @@ class NodeOutlet implements Outlet {
     return false;
   }
 
-  end(): void {
-    this.#response.end();
+  end(last?: Uint8Array): void {
+    this.#response.end(last);
   }
 
   cut(): void {
@@ -102,7 +102,8 @@ class WebOutlet implements Outlet {
     return (this.#controller.desiredSize ?? 0) > 0;
   }
 
-  end(): void {
+  end(last?: Uint8Array): void {
+    if (last) this.#controller.enqueue(last);
     this.#controller.close();
     this.#closed(true);
   }
