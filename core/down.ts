@@ -1,11 +1,11 @@
 /** From an answer to what is written to the client: message hooks on its messages, byte transforms on its bytes. */
 import { type AnyBody, BytesBody, collect, onePiece } from "./body/body.ts";
-import { SseFramer } from "./body/framer.ts";
+import { SseFramer, holdsResponse, mayHoldMethod } from "./body/framer.ts";
 import { isReply, replyTo } from "./body/message.ts";
 import { Pipe } from "./body/pipe.ts";
 import { MessageReader } from "./body/reader.ts";
 import type { Scan } from "./body/scan.ts";
-import { writeEvent } from "./body/sse.ts";
+import { asBuffer, writeEvent } from "./body/sse.ts";
 import { ProxyError, isProxyError } from "./errors.ts";
 import { HeaderList, isEventStream } from "./headers.ts";
 import type { MessageRow } from "./hooks.ts";
@@ -56,7 +56,7 @@ function readerFor(exchange: DownHost, answer: Answer, isStream: boolean): Messa
   const wanted = isStream
     ? wants.request || wants.notification || wants.response
     : wants.response && exchange.posted?.kind === "request";
-  if (!wanted) return;
+  if (!wanted || (isStream && !wants.response && isWholeResponse(answer.body as AnyBody))) return;
   const reader = new MessageReader(wants, (message) => {
     const finish = (shown: Awaited<ReturnType<typeof showMessage>>) => {
       if (!shown || !isReply(shown)) return shown;
@@ -67,6 +67,12 @@ function readerFor(exchange: DownHost, answer: Answer, isStream: boolean): Messa
     return shown instanceof Promise ? shown.then(finish) : finish(shown);
   });
   return reader;
+}
+
+/** The whole stream is here, answers the request, and asks for nothing: most streams are like that, and need no framer. */
+function isWholeResponse(body: AnyBody): boolean {
+  const bytes = body.kind === "stream" ? body.source.whole?.() : undefined;
+  return bytes !== undefined && !mayHoldMethod(asBuffer(bytes)) && holdsResponse(asBuffer(bytes));
 }
 
 function send(

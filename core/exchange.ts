@@ -12,7 +12,7 @@ import { ProxyError } from "./errors.ts";
 import { ExchangeState } from "./exchange-state.ts";
 import { HeaderList } from "./headers.ts";
 import { callHook, showMessage } from "./messages.ts";
-import type { Answer, Early, Message, Next, UpstreamRequest } from "./types.ts";
+import type { Answer, Awaitable, Early, Message, Next, UpstreamRequest } from "./types.ts";
 import { forwardedHeaders } from "./upstream/http.ts";
 
 /** Stands for "no hook has looked at the signal". */
@@ -31,7 +31,8 @@ export class ExchangeRun extends ExchangeState implements DownHost {
         (await this.#up()) ||
         (await this.#forward(this.#upstreamRequest(), 0));
       this.#remember(answer);
-      if (hooks.response.length > 0) answer = await this.#responseHooks(answer);
+      const shown = this.#responseHooks(answer);
+      answer = shown instanceof Promise ? await shown : shown;
       const outgoing = sendDown(this, answer);
       return this.leave(outgoing instanceof Promise ? await outgoing : outgoing);
     } catch (cause) {
@@ -127,13 +128,16 @@ export class ExchangeRun extends ExchangeState implements DownHost {
     if (ended) this.mount.clients.forget(this.owner, ended);
   }
 
-  async #responseHooks(answer: Answer): Promise<Answer> {
-    for (const hook of this.mount.hooks.response) {
-      let changed = callHook(hook, "response", this, () => hook.handler(this, answer));
-      if (changed instanceof Promise) changed = await changed;
-      if (changed) answer = changed;
+  #responseHooks(answer: Answer, from = 0): Awaitable<Answer> {
+    const { response } = this.mount.hooks;
+    let current = answer;
+    for (let i = from; i < response.length; i++) {
+      const hook = response[i]!;
+      const changed = callHook(hook, "response", this, () => hook.handler(this, current));
+      if (changed instanceof Promise) return changed.then((later) => this.#responseHooks(later ?? current, i + 1));
+      current = changed ?? current;
     }
-    return answer;
+    return current;
   }
 
   /** A reply to a server's request goes up as a POST of its own, as if the client had sent it. */

@@ -119,7 +119,9 @@ function checked(name: string, value: string): string {
 
 /** Whether an answer is an event stream that can be read as it comes: without a content coding. */
 export function isEventStream(headers: Headers): boolean {
-  return /^text\/event-stream\s*(?:;|$)/i.test(headers.get("content-type") ?? "") && !headers.has("content-encoding");
+  const type = headers.get("content-type");
+  if (type === null || (type !== "text/event-stream" && !/^text\/event-stream\s*(?:;|$)/i.test(type))) return false;
+  return !headers.has("content-encoding");
 }
 
 /** Whether a field belongs to one connection and stays there. */

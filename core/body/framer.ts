@@ -160,21 +160,16 @@ export class SseFramer {
   /** @returns the bytes to send instead, or nothing to send the same */
   #event(bytes: Buffer, isFirst: boolean): Awaitable<Uint8Array | undefined> {
     if (bytes.length > this.#limit) throw this.#tooLarge();
-    if (this.#isOnlyResponse(bytes)) return undefined;
+    if (!this.#reader.wants.response && !mayHoldMethod(bytes)) {
+      this.#reader.responded ||= holdsResponse(bytes);
+      return undefined;
+    }
     const { data, event, others } = parseEvent(bytes.toString(), isFirst);
     // Clients dispatch only `message` events as JSON-RPC; `endpoint` and others are not messages.
     if (data === undefined || event !== "message") return undefined;
     const result = this.#reader.read(data);
     const write = (messages: readonly Message[] | undefined) => messages && this.#write(messages, others);
     return result instanceof Promise ? result.then(write) : write(result);
-  }
-
-  /** An event without a `method` key is at most a response: where no hook wants those, even a large one is not parsed. */
-  #isOnlyResponse(bytes: Buffer): boolean {
-    if (this.#reader.wants.response || bytes.includes('"method"', 0, "latin1") || bytes.includes(ESCAPE, 0, "latin1"))
-      return false;
-    this.#reader.responded ||= bytes.includes('"result"', 0, "latin1") || bytes.includes('"error"', 0, "latin1");
-    return true;
   }
 
   #write(messages: readonly Message[], others: string[]): Uint8Array {
@@ -207,4 +202,14 @@ function hasId(events: Buffer): boolean {
     text.startsWith("id:") ||
     text.startsWith("\uFEFFid:")
   );
+}
+
+/** Whether these events may have a `method` key. Without one they are at most responses, and where no hook wants those, even large ones are not parsed. */
+export function mayHoldMethod(events: Buffer): boolean {
+  return events.includes('"method"', 0, "latin1") || events.includes(ESCAPE, 0, "latin1");
+}
+
+/** Whether these events, which have no `method` key, answer a request. */
+export function holdsResponse(events: Buffer): boolean {
+  return events.includes('"result"', 0, "latin1") || events.includes('"error"', 0, "latin1");
 }
