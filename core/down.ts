@@ -93,7 +93,9 @@ function send(
     const bytes = body.kind === "bytes" ? body.bytes : body.source.whole?.();
     if (bytes && status === 204) return { status, headers, body: null };
     if (bytes) {
-      headers.set("content-length", String(bytes.length));
+      // A hook may have changed the body; where no length stands the host adds it.
+      const length = headers.get("content-length");
+      if (length !== null && length !== String(bytes.length)) headers.delete("content-length");
       return { status, headers, body: bytes };
     }
   }

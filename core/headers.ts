@@ -7,7 +7,7 @@ const NAME = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/;
 const BAD_VALUE = /[\0\r\n]/;
 
 /** RFC 9110 §7.6.1, and what proxies of old added to it. Never relayed, in either direction. */
-const HOP_BY_HOP = new Set([
+export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
   "proxy-authenticate",
@@ -122,11 +122,6 @@ export function isEventStream(headers: Headers): boolean {
   const type = headers.get("content-type");
   if (type === null || (type !== "text/event-stream" && !/^text\/event-stream\s*(?:;|$)/i.test(type))) return false;
   return !headers.has("content-encoding");
-}
-
-/** Whether a field belongs to one connection and stays there. */
-export function isHopByHop(name: string): boolean {
-  return HOP_BY_HOP.has(name);
 }
 
 /** The names that a `Connection` field declares hop-by-hop (RFC 9110 §7.6.1), in lower case; usually none. */

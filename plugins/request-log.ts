@@ -6,6 +6,9 @@ export interface RequestLogOptions {
   header?: string | false;
 }
 
+/** Ends that are nobody's fault, or the client's. */
+const GOOD_ENDS: ReadonlySet<Outcome["end"]> = new Set(["complete", "client-gone", "refused"] as const);
+
 /**
  * One line per exchange: HTTP and JSON-RPC method, tool, server, principal, status, duration, bytes, id. Good ends at `info`,
  * bad ones at `warn`; nothing is formatted where the level is off. No arguments, no results.
@@ -23,10 +26,7 @@ export function requestLog(options: RequestLogOptions = {}): Plugin {
       },
     }),
     done(exchange, outcome) {
-      const write = ["complete", "client-gone", "refused"].includes(outcome.end)
-        ? exchange.log.info
-        : exchange.log.warn;
-      write(() => line(exchange, outcome));
+      exchange.log[GOOD_ENDS.has(outcome.end) ? "info" : "warn"](() => line(exchange, outcome));
     },
   };
 }

@@ -44,7 +44,9 @@ export async function serveMount(mount: MountRuntime, request: ServerRequest, ru
   res?.on("close", () => closed(res.writableFinished));
   if (res?.destroyed) closed(false);
   if (!node) request.signal.addEventListener("abort", () => closed(false), { once: true });
-  const outgoing = await exchange.run(verdict(method, request));
+  const outgoing = await exchange.run(
+    node ? verdict(method, (name) => node.req.headers[name]) : verdict(method, (name) => request.headers.get(name)),
+  );
   if (res && exchange.draining) outgoing.headers.set("connection", "close");
   if (res) return nodeResponse(outgoing);
   return webResponse(outgoing, closed);
@@ -58,12 +60,15 @@ type NodeResponse = NodeWritable & {
 };
 
 /** What is refused before anything is looked at. */
-function verdict(method: string, request: ServerRequest): ProxyError | undefined {
+function verdict(
+  method: string,
+  header: (name: string) => string | string[] | null | undefined,
+): ProxyError | undefined {
   if (method === "GET" || method === "DELETE") return undefined;
   if (method !== "POST") return new ProxyError("METHOD_NOT_ALLOWED", { headers: { allow: ALLOW } });
-  const type = request.headers.get("content-type");
-  if (!type || !JSON_TYPE.test(type) || request.headers.has("content-encoding"))
-    return new ProxyError("UNSUPPORTED_MEDIA_TYPE");
+  const type = header("content-type");
+  const isJson = type === "application/json" || (typeof type === "string" && JSON_TYPE.test(type));
+  if (!isJson || header("content-encoding")) return new ProxyError("UNSUPPORTED_MEDIA_TYPE");
 }
 
 /** A view of a request; nothing is computed before it is asked for. A class, because getters of a literal cost a hidden class each time. */

@@ -2,7 +2,7 @@
 import { StreamBody } from "../body/body.ts";
 import { writeMessage } from "../body/message.ts";
 import { ProxyError } from "../errors.ts";
-import { HeaderList, connectionOptions, isEventStream, isHopByHop } from "../headers.ts";
+import { HOP_BY_HOP, HeaderList, connectionOptions, isEventStream } from "../headers.ts";
 import type { Answer, Message, ServerConfig, Timeouts, UpstreamRequest } from "../types.ts";
 import { connectNode } from "./client.node.ts";
 
@@ -12,11 +12,13 @@ const MAX_REDIRECTS = 3;
 
 /** Ends with this hop: the server is another one, reached by its own name, and the client's credentials are not for it. */
 const NOT_FORWARDED = new Set([
+  ...HOP_BY_HOP,
   "authorization",
   "cookie",
   "host",
   "content-length",
   "expect",
+  // Replaced: content codings would hide the events from the framer, and their buffers would delay them.
   "accept-encoding",
   // Checked at this edge; a server compares it with the Host that *it* sees, and would refuse.
   "origin",
@@ -31,7 +33,7 @@ const NOT_FORWARDED = new Set([
   "x-rewrite-url",
 ]);
 /** Cookies of a server would be shared by all servers behind this origin. */
-const NOT_RETURNED = new Set(["set-cookie", "location"]);
+const NOT_RETURNED = new Set([...HOP_BY_HOP, "set-cookie", "location"]);
 
 /** One request as an HTTP client sends it. */
 export interface WireRequest {
@@ -121,27 +123,26 @@ export function forwardedHeaders(flat: readonly string[]): HeaderList {
   for (let i = 0; i < flat.length; i += 2) {
     const name = flat[i]!.toLowerCase();
     if (name === "connection") options = [...(options ?? []), ...connectionOptions(flat[i + 1])];
-    if (!isHopByHop(name) && !NOT_FORWARDED.has(name)) kept.push(name, flat[i + 1]!);
+    if (!NOT_FORWARDED.has(name)) kept.push(name, flat[i + 1]!);
   }
+  kept.push("accept-encoding", "identity");
   const list = new HeaderList(kept);
   for (const option of options ?? []) list.delete(option);
   return list;
 }
 
-/** Content codings would hide the events from the framer, and their buffers would delay them. */
-const IDENTITY = ["accept-encoding", "identity"];
-
 function withConfigured(headers: Headers, configured: readonly string[]): string[] {
   const list = headers instanceof HeaderList ? headers : HeaderList.from(headers);
-  for (let i = 0; i < configured.length; i += 2) if (list.has(configured[i]!)) list.delete(configured[i]!);
-  return [...list.flat, ...IDENTITY, ...configured];
+  if (configured.length === 0) return list.flat;
+  for (let i = 0; i < configured.length; i += 2) list.delete(configured[i]!);
+  return [...list.flat, ...configured];
 }
 
 function responseHeaders(headers: WireAnswer["headers"]): HeaderList {
   const flat: string[] = [];
   const options = headers.connection === undefined ? [] : connectionOptions(String(headers.connection));
   for (const name in headers) {
-    if (isHopByHop(name) || NOT_RETURNED.has(name)) continue;
+    if (NOT_RETURNED.has(name)) continue;
     const value = headers[name]!;
     if (typeof value === "string") flat.push(name, value);
     else for (const one of value) flat.push(name, one);
