@@ -69,12 +69,13 @@ export class ExchangeRun extends ExchangeState implements DownHost {
     }
     const bytes = await this.incoming.read();
     this.bytesUp = bytes.length;
-    this.body = bytes;
     try {
       this.posted = scan(bytes);
     } catch (cause) {
       throw cause instanceof ScanError ? new ProxyError(cause.code, { hint: cause.message, cause }) : cause;
     }
+    // Not before the scan: what it refuses is no message, and nobody may read it as one.
+    this.body = bytes;
     // A request hook may have looked when only the headers were known; the body is the truth.
     this.heldClient = undefined;
     if (!hooks.hasMessageHooks) return;

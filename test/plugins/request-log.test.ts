@@ -58,3 +58,11 @@ it("sends no header when told so", async () => {
   expect((await test.request("ping")).headers.has("x-request-id")).toBe(false);
   await test.close();
 });
+
+it("logs a body that is no message, and what is wrong with it", async () => {
+  const test = await testPlugin(requestLog());
+  await test.fetch({ method: "POST", body: "garbage{", headers: { "content-type": "application/json" } });
+  expect(test.log.filter((line) => line.startsWith("error"))).toEqual([]);
+  expect(test.log.at(-1)).toMatch(/^info POST alpha - anna 400 .* 8B up .* refused PARSE_ERROR id=/);
+  await test.close();
+});
