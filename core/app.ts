@@ -1,21 +1,22 @@
 /** Configuration in, h3 app out: the path table, what is refused outside of it, and the life of the plugins. */
 import { H3 } from "h3";
-import type { HTTPError } from "h3";
 import { Bag } from "./bag.ts";
-import { jsonText } from "./body/body.ts";
-import { errorResponse } from "./body/message.ts";
+import { callServer } from "./call.ts";
 import { ClientMemory } from "./clients.ts";
 import { Deadlines } from "./deadlines.ts";
-import { ProxyError, isProxyError } from "./errors.ts";
-import { type Running, headOf, serveMount, toResponse } from "./front/http.ts";
+import { ProxyError } from "./errors.ts";
+import { type RequestContext, createDoor, errorToResponse } from "./front/door.ts";
+import { type Running, serveMount, serveRoute } from "./front/http.ts";
 import { orderPlugins } from "./hooks.ts";
 import { type Logger, SILENT } from "./log.ts";
 import { MountRuntime, type Shared } from "./mount.ts";
-import { type PathClaim, PathTable } from "./paths.ts";
+import { type PathClaim, PathTable, shape } from "./paths.ts";
+import { createPublicOrigin } from "./public-url.ts";
+import { RoutePath, checkRoute } from "./routes.ts";
 import type { PenstockServer, ServeOptions } from "./serve.ts";
 import { Timers } from "./timers.ts";
 import { createHttpDriver } from "./upstream/http.ts";
-import type { App, Awaitable, Mount, PenstockConfig, Plugin } from "./types.ts";
+import type { App, Awaitable, Json, Mount, PenstockConfig, Plugin } from "./types.ts";
 
 /** A running proxy. */
 export interface Penstock {
@@ -32,6 +33,10 @@ export interface Penstock {
   drain(): void;
   /** Whether every mount has a plugin that asks callers who they are. */
   readonly authenticates: boolean;
+  /** Whether a plugin checks Host and Origin of requests. */
+  readonly guarded: boolean;
+  /** What plugins tell about each server, by its name. */
+  report(): Record<string, Json>;
   /** Exchanges that have not ended. */
   readonly active: number;
   /** Closes plugins, timers and connections to servers. Open exchanges are cut. */
@@ -67,13 +72,17 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   const rootPlugins = orderPlugins(config.plugins);
   const plugins = [...new Set([...rootPlugins, ...mounts.flatMap((mount) => mount.hooks.plugins)])];
   const guards = rootPlugins.filter((plugin) => plugin.guard);
+  const authenticators = rootPlugins.filter((plugin) => plugin.authenticate);
   const running: Running = new Bag();
   const app = new H3({ silent: true, onError: (error, event) => errorToResponse(error, log, event.req) });
+  const enter = createDoor({ app, guards, origin: createPublicOrigin(config), log });
   const table = new PathTable();
+  const routes = new Map<string, RoutePath>();
+  const reports: ((mount: Mount) => Json | void)[] = [];
   for (const mount of mounts) {
     for (const path of mount.paths) {
-      table.claim({ path, methods: "all", owner: `server '${mount.server}'` });
-      app.all(path, (event) => serveMount(mount, event.req, running));
+      table.claim({ path, methods: "all", owner: `server '${mount.server}'`, access: "mount" });
+      app.all(path, (event) => serveMount(mount, event.req, (event.context as never as RequestContext).head, running));
     }
   }
 
@@ -90,13 +99,28 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
     return {
       mounts: mounts.filter((mount) => mount.hooks.plugins.includes(plugin)),
       log,
-      route(route) {
-        table.claim({ path: route.path, methods: route.method, owner: `plugin '${plugin.name}'` });
-        app.on(route.method, route.path, async (event) => {
-          const head = Object.assign(headOf(event.req), { text: () => event.req.text() });
-          return toResponse(await route.handler(head), event.req);
-        });
+      get draining() {
+        return draining;
       },
+      route(route) {
+        checkRoute(route, plugin);
+        const { path, method: methods, access } = route;
+        table.claim({ path, methods, owner: `plugin '${plugin.name}'`, access });
+        let known = routes.get(shape(path));
+        if (!known) {
+          const made = (known = new RoutePath(authenticators));
+          routes.set(shape(path), made);
+          app.all(path, (event) =>
+            serveRoute(made, event.req, (event.context as never as RequestContext).head, shared.deadlines),
+          );
+        }
+        known.add(route, plugin);
+      },
+      health(report) {
+        reports.push(report);
+      },
+      report: describe,
+      call: (mount, request, as) => callServer(mount as MountRuntime, plugin, request, as),
       every(ms, run) {
         let busy = false;
         shared.timers.every(ms, () => {
@@ -113,27 +137,14 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
     };
   }
 
-  function guarded(request: Request): Awaitable<Response> {
-    for (const plugin of guards) {
-      try {
-        const early = plugin.guard!(headOf(request));
-        if (early) return toResponse(early, request);
-      } catch (cause) {
-        if (plugin.onFailure === "skip" && !isProxyError(cause)) continue;
-        return errorToResponse(
-          isProxyError(cause) ? cause : new ProxyError("PLUGIN_FAILED", { plugin: plugin.name, hook: "guard", cause }),
-          log,
-          request,
-        );
-      }
-    }
-    return app.fetch(request);
+  function describe(mount: Mount): Json {
+    return Object.assign({}, ...reports.map((report) => report(mount) ?? {})) as Json;
   }
 
   return {
     fetch(request) {
-      if (open) return guarded(request);
-      return ready().then(() => guarded(request));
+      if (open) return enter(request);
+      return ready().then(() => enter(request));
     },
     mounts,
     get paths() {
@@ -157,6 +168,8 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
       for (const exchange of running.values()) exchange.drain();
     },
     authenticates: mounts.every((mount) => mount.hooks.authenticate.length > 0),
+    guarded: guards.length > 0,
+    report: () => Object.fromEntries(mounts.map((mount) => [mount.server, describe(mount)])),
     get active() {
       return running.size;
     },
@@ -201,20 +214,4 @@ function applyConfigHooks(input: PenstockConfig): PenstockConfig {
       });
   }
   return config;
-}
-
-/** Everything that no exchange answers: unknown paths, malformed URLs, failures of routes. */
-function errorToResponse(error: unknown, log: Logger, request: Request): Response {
-  const known = isProxyError(error) ? error : fromHttpError(error);
-  if (known.code === "INTERNAL" || known.code === "PLUGIN_FAILED") log.error(() => known.toLog());
-  const body = errorResponse(null, { code: known.rpcCode, message: known.message, data: { code: known.code } });
-  return toResponse(jsonText(JSON.stringify(body), known.status, known.details.headers), request);
-}
-
-function fromHttpError(error: unknown): ProxyError {
-  const { status, cause } = error as HTTPError;
-  if (isProxyError(cause)) return cause;
-  if (status === 404) return new ProxyError("NOT_FOUND");
-  if (status === 400) return new ProxyError("INVALID_REQUEST", { hint: "The URL is malformed." });
-  return new ProxyError("INTERNAL", { cause: cause ?? error });
 }

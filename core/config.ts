@@ -45,6 +45,7 @@ const server = z.strictObject({
     })
     .partial()
     .optional(),
+  auth: z.literal("passthrough").optional(),
   maxRequestBytes: size,
   maxMessageBytes: size,
 });
@@ -58,6 +59,8 @@ const schema = z.strictObject({
   host: z.string().min(1, 'an address such as "127.0.0.1"').optional(),
   drainTimeout: ms.optional(),
   allowUnauthenticated: z.boolean().optional(),
+  publicUrl: z.string('a URL such as "https://mcp.example.com"').optional(),
+  trustedProxies: z.array(z.string('"loopback", an address, or a CIDR block')).optional(),
 });
 
 /** A configuration, and the file that it came from. */

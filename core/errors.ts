@@ -14,6 +14,10 @@ export type ErrorCode =
   | "BAD_OPTION"
   | "PATH_TAKEN"
   | "UNAUTHENTICATED"
+  | "FORBIDDEN"
+  | "FORBIDDEN_HOST"
+  | "FORBIDDEN_ORIGIN"
+  | "INVALID_TARGET"
   | "NOT_FOUND"
   | "METHOD_NOT_ALLOWED"
   | "UNSUPPORTED_MEDIA_TYPE"
@@ -36,6 +40,7 @@ export type ErrorCode =
   | "UPSTREAM_INVALID"
   | "UPSTREAM_TOO_LARGE"
   | "UPSTREAM_REDIRECT"
+  | "UPSTREAM_UNAUTHORIZED"
   | "STALLED_CLIENT";
 
 const table: Record<ErrorCode, ErrorRow> = {
@@ -45,7 +50,27 @@ const table: Record<ErrorCode, ErrorRow> = {
   UNAUTHENTICATED: {
     status: 401,
     rpc: -31401,
-    text: "Server '{server}' wants to know who is asking, and no credential was accepted.",
+    text: "This proxy wants to know who is asking, and no credential was accepted.",
+  },
+  FORBIDDEN: {
+    status: 403,
+    rpc: -31403,
+    text: "This is shown to callers on the proxy's own machine, and to callers with a credential.",
+  },
+  FORBIDDEN_HOST: {
+    status: 403,
+    rpc: -31403,
+    text: "This proxy is not known under the Host of the request. Add it to the option `hosts` of the plugin host-guard.",
+  },
+  FORBIDDEN_ORIGIN: {
+    status: 403,
+    rpc: -31403,
+    text: "Web pages of this Origin may not call this proxy. Add it to the option `origins` of the plugin host-guard.",
+  },
+  INVALID_TARGET: {
+    status: 400,
+    rpc: -32600,
+    text: "The request line or the Host field is not valid, or can be read in two ways.",
   },
   NOT_FOUND: {
     status: 404,
@@ -120,6 +145,11 @@ const table: Record<ErrorCode, ErrorRow> = {
     status: 502,
     rpc: -32603,
     text: "Server '{server}' redirects elsewhere. Put the final URL into its configuration.",
+  },
+  UPSTREAM_UNAUTHORIZED: {
+    status: 502,
+    rpc: -32603,
+    text: "Server '{server}' did not accept the proxy's credential, or wants one. Set it in `headers`; where callers log in at the server themselves, set `auth: \"passthrough\"` and add the plugin oauth-relay.",
   },
   STALLED_CLIENT: { status: 499, rpc: -32603, text: "The client stopped reading its stream." },
 };

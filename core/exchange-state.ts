@@ -24,6 +24,7 @@ export interface Incoming {
 
 export abstract class ExchangeState extends SlotMap implements Exchange {
   readonly mount: MountRuntime;
+  readonly origin: Exchange["origin"];
   principal: Principal = ANONYMOUS;
   protected readonly incoming: Incoming;
   readonly #startedAt = performance.now();
@@ -44,10 +45,11 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
   /** The proxy stops: the answer says that its connection ends with it. */
   draining = false;
 
-  constructor(mount: MountRuntime, incoming: Incoming) {
+  constructor(mount: MountRuntime, incoming: Incoming, origin: Exchange["origin"] = "client") {
     super();
     this.mount = mount;
     this.incoming = incoming;
+    this.origin = origin;
   }
 
   get id(): string {
@@ -107,7 +109,7 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
       if (this.outgoing?.body instanceof Pipe) this.outgoing.body.abort();
     }
     for (const stop of this.#timers) stop();
-    if (this.mount.hooks.done.length === 0) return;
+    if (this.mount.hooks.done.length === 0 || this.origin === "proxy") return;
     const outcome: Outcome = {
       end: this.#error ? endOf(this.#error) : whole ? "complete" : "client-gone",
       status: this.outgoing?.status ?? 499,

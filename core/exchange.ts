@@ -4,7 +4,7 @@
  *   authenticate ▶ request hooks ▶ up: read, scan, message hooks ▶ forward onion ▶ driver ▶ server
  *   byte transforms ◀ down: message hooks ◀ response hooks ◀ forward onion ◀ driver ◀
  */
-import { collect, discard, empty, fromResponse, jsonText } from "./body/body.ts";
+import { collect, discard, empty, fromResponse, jsonText, watchEnd } from "./body/body.ts";
 import { isReply, replyTo, writeMessage } from "./body/message.ts";
 import { type Scan, ScanError, scan } from "./body/scan.ts";
 import { type DownHost, type Outgoing, sendDown } from "./down.ts";
@@ -12,6 +12,7 @@ import { ProxyError } from "./errors.ts";
 import { ExchangeState } from "./exchange-state.ts";
 import { HeaderList } from "./headers.ts";
 import { callHook, showMessage } from "./messages.ts";
+import { unauthenticated } from "./routes.ts";
 import type { Answer, Awaitable, Early, Message, Next, UpstreamRequest } from "./types.ts";
 import { forwardedHeaders } from "./upstream/http.ts";
 
@@ -29,7 +30,7 @@ export class ExchangeRun extends ExchangeState implements DownHost {
         (hooks.authenticate.length > 0 && (await this.#authenticate())) ||
         (hooks.request.length > 0 && (await this.#requestHooks())) ||
         (await this.#up()) ||
-        (await this.#forward(this.#upstreamRequest(), 0));
+        this.#checkCredential(await this.#forward(this.#upstreamRequest(), 0));
       this.#remember(answer);
       const shown = this.#responseHooks(answer);
       answer = shown instanceof Promise ? await shown : shown;
@@ -49,7 +50,16 @@ export class ExchangeRun extends ExchangeState implements DownHost {
       if (found && "id" in found) return void (this.principal = found);
       if (found) return toAnswer(found);
     }
-    throw new ProxyError("UNAUTHENTICATED", { server: this.mount.server });
+    throw unauthenticated(this.mount.server);
+  }
+
+  /** What the server says of the proxy's own credential is no answer to the client, which would log in somewhere else for it. */
+  #checkCredential(answer: Answer): Answer {
+    const { status, headers } = answer;
+    if (this.mount.auth === "passthrough" || (status !== 401 && status !== 403)) return answer;
+    if (status === 403 && !headers.has("www-authenticate")) return answer;
+    discard(answer);
+    throw new ProxyError("UPSTREAM_UNAUTHORIZED", { server: this.mount.server, detail: `HTTP ${status}` });
   }
 
   async #requestHooks(): Promise<Answer | undefined> {
@@ -95,11 +105,28 @@ export class ExchangeRun extends ExchangeState implements DownHost {
     this.heldMessage = this.body = shown[0]!;
   }
 
+  /**
+   * The way of a plugin's own request: the onion from hook `from` on. The exchange ends with the answer's body.
+   *
+   * @throws ProxyError
+   */
+  async call(request: UpstreamRequest, from: number): Promise<Answer> {
+    listen(request.signal, () => this.closed(false));
+    this.body = request.body;
+    try {
+      const answer = await this.#forward(request, from, aboutOf(request.body));
+      return { ...answer, body: watchEnd(answer.body, () => this.closed(true)) };
+    } catch (cause) {
+      this.closed(true);
+      throw this.asError(cause);
+    }
+  }
+
   /** A plain object, so that a hook may spread it. Without hooks nobody looks at the signal: the driver is told in a cheaper way. */
   #upstreamRequest(): UpstreamRequest {
     const { method, fields } = this.incoming;
     const signal = this.mount.hooks.forward.length > 0 ? this.signal : NEVER;
-    return { method, headers: forwardedHeaders(fields), body: this.body, signal };
+    return { method, headers: forwardedHeaders(fields, this.mount.notForwarded), body: this.body, signal };
   }
 
   /** The onion: the hooks from `i` on, then the driver. @param about what is known of the message that is sent */
@@ -151,7 +178,7 @@ export class ExchangeRun extends ExchangeState implements DownHost {
   }
 
   async #post(reply: Message, idText: string | undefined): Promise<void> {
-    const headers = forwardedHeaders(this.incoming.fields);
+    const headers = forwardedHeaders(this.incoming.fields, this.mount.notForwarded);
     headers.set("content-type", "application/json");
     headers.set("accept", "application/json, text/event-stream");
     headers.delete("last-event-id");
@@ -194,6 +221,12 @@ export class ExchangeRun extends ExchangeState implements DownHost {
 /** @throws ProxyError when a hook's answer is none */
 function toAnswer(early: Exclude<Early, void>): Answer {
   return early instanceof Response ? fromResponse(early) : early;
+}
+
+function aboutOf(body: UpstreamRequest["body"]): Partial<Scan> | undefined {
+  if (body === null) return undefined;
+  if (body instanceof Uint8Array) return scan(body);
+  return { method: body.method, idText: body.id === undefined ? undefined : JSON.stringify(body.id) };
 }
 
 function listen(signal: AbortSignal, leave: () => void): void {

@@ -2,7 +2,8 @@
  * HTTP fields on the data path: the `Headers` interface over a flat array, because building a native `Headers` object and
  * reading it back costs more than everything else that is done to a small answer.
  */
-const NAME = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/;
+/** RFC 9110 §5.6.2, token. */
+export const FIELD_NAME: RegExp = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/;
 // oxlint-disable-next-line no-control-regex -- RFC 9110 §5.5: no CR, LF or NUL in a field value
 const BAD_VALUE = /[\0\r\n]/;
 
@@ -112,7 +113,7 @@ export class HeaderList implements Headers {
 }
 
 function checked(name: string, value: string): string {
-  if (!NAME.test(name)) throw new TypeError(`'${name}' is not a header name`);
+  if (!FIELD_NAME.test(name)) throw new TypeError(`'${name}' is not a header name`);
   if (BAD_VALUE.test(value)) throw new TypeError(`the value of '${name}' has a line break or NUL`);
   return name.toLowerCase();
 }

@@ -1,5 +1,6 @@
 /** Plugins in, one frozen table per mount out. Nothing about hooks is decided while requests run. */
 import { ProxyError } from "./errors.ts";
+import { FIELD_NAME } from "./headers.ts";
 import type { Direction, Era, Kind, MessageHook, Plugin, PluginOption } from "./types.ts";
 
 /** One hook of one plugin. */
@@ -130,12 +131,18 @@ function methodsOf(hook: MessageHook): readonly string[] | undefined {
   return method === undefined ? undefined : typeof method === "string" ? [method] : method;
 }
 
+function isFieldName(name: unknown): boolean {
+  return typeof name === "string" && FIELD_NAME.test(name);
+}
+
 function checkPlugin(plugin: Plugin): void {
   const refuse = (detail: string): never => {
     throw new ProxyError("BAD_OPTION", { plugin: `plugin '${String(plugin?.name ?? plugin)}'`, hint: detail });
   };
   if (typeof plugin !== "object") refuse("A plugin is an object with a name and hooks; was a factory not called?");
   if (typeof plugin.name !== "string" || plugin.name === "") refuse("It has no name.");
+  if (plugin.credentials !== undefined && !(Array.isArray(plugin.credentials) && plugin.credentials.every(isFieldName)))
+    refuse("`credentials` must be a list of header names.");
   if (plugin.order !== undefined && plugin.order !== "pre" && plugin.order !== "post")
     refuse('`order` may be "pre" or "post".');
   for (const [key, value] of Object.entries(plugin)) {

@@ -10,14 +10,17 @@ export { isEventStream } from "./headers.ts";
 export { createLogger } from "./log.ts";
 export type { LogLevel, LogText, Logger } from "./log.ts";
 export type { PathClaim } from "./paths.ts";
+export { isLoopbackAddress, isLoopbackHost, mountUrl } from "./public-url.ts";
 export type { PenstockServer, ServeOptions } from "./serve.ts";
 export type { Driver, OnAbort } from "./upstream/http.ts";
 export type {
+  Access,
   Answer,
   App,
   Awaitable,
   Body,
   ByteTransform,
+  CallAs,
   ClientInfo,
   Direction,
   Early,
@@ -38,6 +41,7 @@ export type {
   Reply,
   RequestHead,
   Route,
+  RouteRequest,
   RpcError,
   ServerConfig,
   Sink,

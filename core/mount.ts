@@ -7,7 +7,7 @@ import type { Logger } from "./log.ts";
 import { SlotMap } from "./slots.ts";
 import type { Timers } from "./timers.ts";
 import type { Mount, PenstockConfig, Plugin, ServerConfig } from "./types.ts";
-import type { Driver } from "./upstream/http.ts";
+import { type Driver, notForwarded } from "./upstream/http.ts";
 
 /** MCP SDK servers refuse more; a larger message is a mistake as a rule. */
 const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
@@ -29,6 +29,9 @@ export class MountRuntime extends SlotMap implements Mount {
   readonly server: string;
   readonly paths: readonly string[];
   readonly upstream: string;
+  readonly auth: Mount["auth"];
+  /** Names of header fields that stay here. */
+  readonly notForwarded: ReadonlySet<string>;
   readonly hooks: HookTable;
   readonly driver: Driver;
   readonly maxRequestBytes: number;
@@ -45,6 +48,11 @@ export class MountRuntime extends SlotMap implements Mount {
     this.paths = [config.path ?? []].flat().map((path) => checkPath(name, path));
     this.upstream = checkUrl(name, config.url);
     this.hooks = compileHooks(orderPlugins(root, config.plugins));
+    this.auth = config.auth;
+    this.notForwarded = notForwarded(
+      config.auth,
+      this.hooks.plugins.flatMap((plugin) => plugin.credentials ?? []),
+    );
     this.driver = shared.connect(name, config);
     this.maxRequestBytes = config.maxRequestBytes ?? MAX_REQUEST_BYTES;
     this.maxMessageBytes = config.maxMessageBytes ?? MAX_MESSAGE_BYTES;

@@ -1,5 +1,6 @@
 /** Who serves which path. The order of claims never decides: the router picks the most specific one, and equals are refused. */
 import { ProxyError } from "./errors.ts";
+import type { Access } from "./types.ts";
 
 export interface PathClaim {
   /** As written. `:name` is one segment, `**` any number. */
@@ -7,6 +8,8 @@ export interface PathClaim {
   methods: "all" | string;
   /** Who claims it, for messages and `penstock routes`. */
   owner: string;
+  /** Who may call it; of a mount its plugins decide. */
+  access: Access | "mount";
 }
 
 export class PathTable {
@@ -35,7 +38,7 @@ export class PathTable {
 }
 
 /** Two patterns of one shape match the same paths: names of parameters and a trailing slash make no difference. */
-function shape(path: string): string {
+export function shape(path: string): string {
   return segments(path)
     .map((segment) => (segment.startsWith("**") ? "**" : segment.startsWith(":") || segment === "*" ? ":" : segment))
     .join("/");

@@ -1,9 +1,9 @@
 /** Listening, and the orderly stop: no new work, streams brought to their end, a deadline for the rest. */
 import type { Server } from "node:http";
-import { serve } from "h3";
-import type { H3 } from "h3";
+import { serve } from "srvx/node";
 import type { Penstock } from "./app.ts";
 import { ProxyError } from "./errors.ts";
+import { isLoopbackHost } from "./public-url.ts";
 
 export interface ServeOptions {
   /** 0 picks a free one. @default 3333 */
@@ -39,12 +39,13 @@ const NODE_LIMITS = {
 export async function listen(penstock: Penstock, options: ServeOptions): Promise<PenstockServer> {
   const { port = 3333, host = "127.0.0.1", drainTimeout = 20_000, allowUnauthenticated = false } = options;
   checkHost(penstock, host, allowUnauthenticated);
-  // srvx installs signal handlers of its own, but not where CI or TEST is set; a stop must be the same everywhere.
-  const app = { fetch: penstock.fetch, "~routes": [] } as unknown as H3;
-  const server = serve(app, {
+  // node:http on every runtime: Bun and Deno have it, and there it sends heads at once and notices clients that leave.
+  const server = serve({
+    fetch: penstock.fetch,
     port,
     hostname: host,
     silent: true,
+    // srvx installs signal handlers of its own, but not where CI or TEST is set; a stop must be the same everywhere.
     gracefulShutdown: false,
     node: NODE_LIMITS,
     manual: true,
@@ -78,12 +79,13 @@ export async function listen(penstock: Penstock, options: ServeOptions): Promise
 
 /** @throws ProxyError `BAD_CONFIG` where callers from outside would be let in unasked */
 export function checkHost(penstock: Penstock, host = "127.0.0.1", allowUnauthenticated = false): void {
-  if (isLoopback(host) || penstock.authenticates || allowUnauthenticated) return;
+  if (isLoopbackHost(host)) return;
+  if (!penstock.guarded)
+    throw new ProxyError("BAD_CONFIG", {
+      hint: `host: ${JSON.stringify(host)} can be reached from other machines, and no plugin checks Host and Origin. Add the plugin host-guard, or listen on 127.0.0.1.`,
+    });
+  if (penstock.authenticates || allowUnauthenticated) return;
   throw new ProxyError("BAD_CONFIG", {
     hint: `host: ${JSON.stringify(host)} can be reached from other machines, and no plugin asks callers who they are. Listen on 127.0.0.1, or set allowUnauthenticated: true.`,
   });
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(host);
 }

@@ -92,6 +92,10 @@ export interface RequestHead {
   readonly headers: Headers;
   /** Address of the socket's peer; empty when the host runtime does not tell. */
   readonly ip: string;
+  /** Asked from this machine: a loopback peer, a loopback Host, and no field of a proxy in between. */
+  readonly local: boolean;
+  /** Under which origin, and path prefix if there is one, the client knows this proxy; without trailing slash. Fit for metadata and challenges. */
+  readonly publicUrl: string;
 }
 
 /** What the client said about itself: in this request's envelope (modern), else in the `initialize` of its session (legacy). */
@@ -115,12 +119,16 @@ export interface Mount extends Slots {
   readonly paths: readonly string[];
   /** The server's URL without user, password and query: fit for a log. */
   readonly upstream: string;
+  /** Who checks the callers' tokens: with `"passthrough"` the server does, and their `Authorization` goes on to it. */
+  readonly auth: "passthrough" | undefined;
 }
 
 /** One HTTP request and its answer, however long the stream. */
 export interface Exchange extends Slots {
   /** Unique in this process, and fit for a header and a log. */
   readonly id: string;
+  /** `proxy`: a plugin opened it with `app.call`; no client waits for it. */
+  readonly origin: "client" | "proxy";
   readonly mount: Mount;
   readonly request: RequestHead;
   readonly principal: Principal;
@@ -198,14 +206,33 @@ export interface MessageHook {
   handler(exchange: Exchange, message: Message): Awaitable<Message | readonly Message[] | Reply | null | void>;
 }
 
-/** An HTTP route of a plugin, beside the mounts. */
+/** Who may call a route: everybody · whoever the root list's plugins know (everybody where none asks) · local and known callers. */
+export type Access = "public" | "principal" | "details";
+
+/** What a route's handler is given: the request, and its body, read within 256 KiB. */
+export interface RouteRequest extends RequestHead {
+  /** Who asks, where that was established: never on `public` routes. */
+  readonly principal: Principal | undefined;
+  /** Whoever asks may see details of the servers: a local or a known caller. */
+  readonly trusted: boolean;
+  /** @throws ProxyError `BODY_TOO_LARGE`, `BODY_TIMEOUT` or `CLIENT_GONE` */
+  text(): Promise<string>;
+}
+
+/** An HTTP route of a plugin, beside the mounts. HEAD is served by GET; other methods of the path get 405. */
 export interface Route {
   method: "GET" | "POST" | "PUT" | "DELETE" | "OPTIONS";
   /** A pathname; `:name` and `**` as in h3. */
   path: string;
-  /** Who may call it. Until authenticating plugins exist only `public` routes can be served. */
-  access: "public";
-  handler(request: RequestHead & { text(): Promise<string> }): Awaitable<Answer | Response>;
+  access: Access;
+  handler(request: RouteRequest): Awaitable<Answer | Response>;
+}
+
+/** On whose behalf a plugin calls a server, and why (for the log). */
+export interface CallAs {
+  /** @default ANONYMOUS */
+  principal?: Principal;
+  reason: string;
 }
 
 /** One plugin's view of the proxy. */
@@ -213,10 +240,24 @@ export interface App {
   /** The mounts that this plugin applies to. */
   readonly mounts: readonly Mount[];
   readonly log: Logger;
-  /** Adds a route. @throws ProxyError `PATH_TAKEN` when something else serves it. */
+  /** The proxy stops: no new work, what is under way is finished. */
+  readonly draining: boolean;
+  /** Adds a route. @throws ProxyError `PATH_TAKEN` when something else serves it, `BAD_OPTION` when it is not classified */
   route(route: Route): void;
   /** Calls `run` about every `ms` milliseconds until the proxy closes, never twice at once. Does not keep the process alive. */
   every(ms: number, run: () => Awaitable<void>): void;
+  /** Adds to what is told about a mount, by `/health` and `penstock doctor`. */
+  health(report: (mount: Mount) => Json | void): void;
+  /** What all plugins tell about a mount. */
+  report(mount: Mount): Json;
+  /**
+   * Calls a server on behalf of this plugin: a probe, a list, work without a client. Passes the `forward` hooks that come
+   * after this plugin, and no other hook. Its limit in time is `request.signal`; the answer's body must be read or let go.
+   *
+   * @param request defaults: POST, no fields but those that the body needs, no limit
+   * @throws ProxyError
+   */
+  call(mount: Mount, request: Partial<UpstreamRequest>, as: CallAs): Promise<Answer>;
 }
 
 /** A behaviour. A plain object, made by a factory with typed options. */
@@ -231,10 +272,21 @@ export interface Plugin {
   config?(config: PenstockConfig): PenstockConfig | void;
   /** Once per plugin object, before the first request. */
   setup?(app: App): Awaitable<void>;
-  /** Every HTTP request, before routing. Plugins of the root list only. First answer wins. */
-  guard?(request: RequestHead): Early;
-  /** Who is asking? Every request to a mount, before all other hooks. The first principal or answer counts; where a plugin asks and none knows, the request is refused. */
-  authenticate?(request: RequestHead, mount: Mount): Awaitable<Principal | Answer | Response | void>;
+  /**
+   * Every HTTP request, before routing. Plugins of the root list only. First answer wins.
+   *
+   * @param added fields set here go out with whatever answers the request, refusals included
+   */
+  guard?(request: RequestHead, added: Headers): Early;
+  /**
+   * Who is asking? Every request to a mount or to a route that is not public, before all other hooks. The first principal or
+   * answer counts; where a plugin asks and none knows, the request is refused.
+   *
+   * @param mount `undefined` for a route
+   */
+  authenticate?(request: RequestHead, mount: Mount | undefined): Awaitable<Principal | Answer | Response | void>;
+  /** Header fields that carry credentials for this plugin. They never go on to a server. */
+  credentials?: readonly string[];
   /** Before the body is looked at. First answer wins. */
   request?(exchange: Exchange): Awaitable<Early>;
   message?: MessageHook | readonly MessageHook[];
@@ -291,6 +343,11 @@ export interface ServerConfig {
   path?: string | string[];
   /** Added to the root list, for this server only. */
   plugins?: PluginOption;
+  /**
+   * `"passthrough"`: the server checks the callers' tokens itself, so their `Authorization` goes on to it. For a server that is
+   * protected by OAuth, together with the plugin `oauth-relay`. @default a caller's credential never reaches the server
+   */
+  auth?: "passthrough";
   timeouts?: Timeouts;
   tls?: TlsOptions;
   /** Largest body that a client may post, in bytes. @default 4194304 */
@@ -312,4 +369,8 @@ export interface PenstockConfig {
   drainTimeout?: number;
   /** Listen on an address that other machines can reach, although no plugin authenticates callers. @default false */
   allowUnauthenticated?: boolean;
+  /** Where clients reach this proxy, e.g. `https://mcp.example.com` or `https://example.com/team`. @default what a trusted proxy says, else the request's Host */
+  publicUrl?: string;
+  /** Addresses of proxies in front whose forwarding fields count: `"loopback"`, addresses, or CIDR blocks. @default none */
+  trustedProxies?: string[];
 }

@@ -128,6 +128,41 @@ export function discard(answer: Pick<Answer, "body">): void {
   if (body.kind === "stream") body.source.abort();
 }
 
+/** The same body, which tells once when it has ended, broken or been let go. */
+export function watchEnd(body: Body, onEnd: () => void): Body {
+  if (body.kind !== "stream") {
+    onEnd();
+    return body;
+  }
+  const { source } = body as StreamBody;
+  let told = false;
+  const tell = () => {
+    if (told) return;
+    told = true;
+    onEnd();
+  };
+  return new StreamBody({
+    start: (receiver) =>
+      source.start({
+        data: (chunk) => receiver.data(chunk),
+        end() {
+          tell();
+          receiver.end();
+        },
+        fail(error) {
+          tell();
+          receiver.fail(error);
+        },
+      }),
+    pause: () => source.pause(),
+    resume: () => source.resume(),
+    abort() {
+      tell();
+      source.abort();
+    },
+  });
+}
+
 /** Bytes that are there already, as a source. */
 export function onePiece(bytes: Uint8Array): Source {
   return {

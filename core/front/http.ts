@@ -1,8 +1,8 @@
 /** Streamable HTTP clients (MCP 2025-11-25 and 2026-07-28, Transports): a request becomes an exchange, its outcome a response. */
-import { FastResponse } from "srvx";
 import type { ServerRequest } from "srvx";
+import { FastResponse } from "srvx/node";
 import type { Bag } from "../bag.ts";
-import type { AnyBody } from "../body/body.ts";
+import { type AnyBody, discard } from "../body/body.ts";
 import { Pipe } from "../body/pipe.ts";
 import { ProxyError } from "../errors.ts";
 import { HeaderList } from "../headers.ts";
@@ -10,7 +10,10 @@ import type { Outgoing } from "../down.ts";
 import { ExchangeRun } from "../exchange.ts";
 import type { Incoming } from "../exchange-state.ts";
 import type { MountRuntime } from "../mount.ts";
-import type { Answer, RequestHead } from "../types.ts";
+import type { Deadlines } from "../deadlines.ts";
+import type { RoutePath } from "../routes.ts";
+import type { Answer } from "../types.ts";
+import type { Head } from "./head.ts";
 import { type NodeReadable, readNodeBody, readWebBody } from "./read-body.ts";
 import { type NodeWritable, PipeableBody, toWebStream } from "./outlet.ts";
 
@@ -21,11 +24,16 @@ const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
 export type Running = Bag<ExchangeRun>;
 
 /** Serves one request to a mount. Never rejects. */
-export async function serveMount(mount: MountRuntime, request: ServerRequest, running: Running): Promise<Response> {
+export async function serveMount(
+  mount: MountRuntime,
+  request: ServerRequest,
+  head: Head,
+  running: Running,
+): Promise<Response> {
   const { method } = request;
   const node = request.runtime?.node as { req: NodeReadable; res?: NodeResponse } | undefined;
   const incoming: Incoming = {
-    head: new Head(request),
+    head,
     method: method as Incoming["method"],
     fields: node ? node.req.rawHeaders : [...request.headers].flat(),
     read: () =>
@@ -71,38 +79,29 @@ function verdict(
   if (!isJson || header("content-encoding")) return new ProxyError("UNSUPPORTED_MEDIA_TYPE");
 }
 
-/** A view of a request; nothing is computed before it is asked for. A class, because getters of a literal cost a hidden class each time. */
-class Head implements RequestHead {
-  readonly #request: ServerRequest;
-  #url: URL | undefined;
-
-  constructor(request: ServerRequest) {
-    this.#request = request;
-  }
-  get method(): string {
-    return this.#request.method;
-  }
-  get headers(): Headers {
-    return this.#request.headers;
-  }
-  get url(): URL {
-    return (this.#url ??= new URL(this.#request.url));
-  }
-  get ip(): string {
-    return this.#request.ip ?? "";
-  }
-}
-
-/** The head of a request outside of an exchange. */
-export function headOf(request: ServerRequest): RequestHead {
-  return new Head(request);
-}
-
 function nodeResponse({ status, headers, body }: Outgoing): Response {
   const init = { status, headers: headers.toPairs() };
   if (body === null || body instanceof Uint8Array)
     return new FastResponse(body as Uint8Array<ArrayBuffer> | null, init);
   return new FastResponse(new PipeableBody(body) as unknown as BodyInit, init);
+}
+
+/** Largest body of a request to a plugin's route, in bytes. */
+const MAX_ROUTE_BODY = 256 * 1024;
+
+/** Serves one request to a plugin's route. @throws ProxyError */
+export async function serveRoute(
+  route: RoutePath,
+  request: ServerRequest,
+  head: Head,
+  deadlines: Deadlines,
+): Promise<Response> {
+  const node = request.runtime?.node as { req: NodeReadable; res?: NodeResponse } | undefined;
+  const text = async () =>
+    new TextDecoder().decode(
+      await (node ? readNodeBody(node, MAX_ROUTE_BODY, deadlines) : readWebBody(request, MAX_ROUTE_BODY, deadlines)),
+    );
+  return toResponse(await route.serve(head, text), request);
 }
 
 /** An answer that belongs to no exchange. */
@@ -111,6 +110,12 @@ export function toResponse(early: Answer | Response, request: ServerRequest): Re
   const { status } = early;
   const headers = HeaderList.from(early.headers);
   const body = early.body as AnyBody;
+  if (request.method === "HEAD") {
+    // RFC 9110 §9.3.2: the same head, and no content.
+    if (body.kind === "bytes") headers.set("content-length", String(body.bytes.length));
+    discard(early);
+    return webResponse({ status, headers, body: null }, () => {});
+  }
   const res = request.runtime?.node?.res as NodeResponse | undefined;
   if (body.kind !== "stream")
     return webResponse({ status, headers, body: body.kind === "bytes" ? body.bytes : null }, () => {});
@@ -123,7 +128,7 @@ function webResponse({ status, headers, body }: Outgoing, closed: (whole: boolea
   const init = { status, headers: headers.toPairs() };
   if (body === null || body instanceof Uint8Array) {
     closed(true);
-    return new FastResponse(body as Uint8Array<ArrayBuffer> | null, init);
+    return new Response(body as Uint8Array<ArrayBuffer> | null, init);
   }
   return new Response(toWebStream(body, closed), init);
 }

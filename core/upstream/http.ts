@@ -11,10 +11,14 @@ const TIMEOUTS: Required<Timeouts> = { connect: 5000, headers: 60_000, call: 300
 const MAX_REDIRECTS = 3;
 
 /** Ends with this hop: the server is another one, reached by its own name, and the client's credentials are not for it. */
-const NOT_FORWARDED = new Set([
+const NOT_FORWARDED: ReadonlySet<string> = new Set([
   ...HOP_BY_HOP,
   "authorization",
+  "dpop",
   "cookie",
+  "x-api-key",
+  "api-key",
+  "x-auth-token",
   "host",
   "content-length",
   "expect",
@@ -112,18 +116,28 @@ export function createHttpDriver(name: string, config: ServerConfig): Driver {
   return { send, close: () => client.close() };
 }
 
+/** What is left out on the way to one server. @param credentials fields that plugins read credentials from, for this proxy only */
+export function notForwarded(auth: ServerConfig["auth"], credentials: readonly string[]): ReadonlySet<string> {
+  const names = new Set(NOT_FORWARDED);
+  // RFC 9449: a DPoP proof belongs to the token.
+  if (auth === "passthrough") for (const name of ["authorization", "dpop"]) names.delete(name);
+  for (const name of credentials) names.add(name.toLowerCase());
+  return names;
+}
+
 /**
  * The client's header fields that may go on to a server.
  *
  * @param flat name, value, name, value … as they came
+ * @param left names that may not
  */
-export function forwardedHeaders(flat: readonly string[]): HeaderList {
+export function forwardedHeaders(flat: readonly string[], left: ReadonlySet<string> = NOT_FORWARDED): HeaderList {
   const kept: string[] = [];
   let options: string[] | undefined;
   for (let i = 0; i < flat.length; i += 2) {
     const name = flat[i]!.toLowerCase();
     if (name === "connection") options = [...(options ?? []), ...connectionOptions(flat[i + 1])];
-    if (!NOT_FORWARDED.has(name)) kept.push(name, flat[i + 1]!);
+    if (!left.has(name)) kept.push(name, flat[i + 1]!);
   }
   kept.push("accept-encoding", "identity");
   const list = new HeaderList(kept);

@@ -23,12 +23,12 @@ export function call(id: number | string = 1, method = "tools/list", params = "{
 
 /** A POST of JSON text. @param headers whole lines, each with its CRLF */
 export function post(body: string, path = "/mcp", headers = "content-type: application/json\r\n"): string {
-  return `POST ${path} HTTP/1.1\r\nhost: proxy.test\r\naccept: application/json, text/event-stream\r\n${headers}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+  return `POST ${path} HTTP/1.1\r\nhost: localhost\r\naccept: application/json, text/event-stream\r\n${headers}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
 
 /** A request without a body. */
 export function plain(method = "GET", path = "/mcp", headers = ""): string {
-  return `${method} ${path} HTTP/1.1\r\nhost: proxy.test\r\n${headers}\r\n`;
+  return `${method} ${path} HTTP/1.1\r\nhost: localhost\r\n${headers}\r\n`;
 }
 
 /** A proxy for one server. */

@@ -3,7 +3,12 @@ import { createPenstock } from "mcp-penstock";
 import { type PathClaim, PathTable } from "../../core/paths.ts";
 import { random } from "./random.ts";
 
-const claim = (path: string, owner = path, methods = "all"): PathClaim => ({ path, methods, owner });
+const claim = (path: string, owner = path, methods = "all"): PathClaim => ({
+  path,
+  methods,
+  owner,
+  access: "mount",
+});
 const sortedPaths = (paths: readonly string[]): string[] => {
   const table = new PathTable();
   for (const path of paths) table.claim(claim(path));

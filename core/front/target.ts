@@ -1,0 +1,51 @@
+/** What the core refuses before anything else looks at a request: targets and hosts that two readers could read differently. */
+import type { ServerRequest } from "srvx";
+
+/** RFC 9112 §3.2: uri-host [":" port], without user information; a name, an IPv4 address or a bracketed IPv6 one. */
+const HOST = /^(?:[\w.~!$&'()*+,;=-]+|\[[\da-f:.]+\])(?::\d{0,5})?$/i;
+/**
+ * RFC 3986 §6.2: forms that a guard and a router, or this proxy and the next one, could normalise differently: empty and dot
+ * segments, backslashes, encoded separators and dots, and what may not stand in a target at all.
+ */
+const AMBIGUOUS = /\/\/|\\|\/\.{1,2}(?:\/|$)|%2f|%5c|%2e|%00|[^\x21-\x7e]/i;
+
+/**
+ * Checks host and target of a request.
+ *
+ * @returns what is wrong with them, or `undefined`
+ */
+export function refuseTarget(request: ServerRequest): string | undefined {
+  const node = request.runtime?.node?.req as { url?: string; rawHeaders: string[] } | undefined;
+  if (!node) {
+    // The host program has parsed the request already; some of them let the Host field decide the path.
+    const host = request.headers.get("host");
+    if (host !== null && !HOST.test(host)) return "The Host field is not a host.";
+    return refusePath(new URL(request.url).pathname);
+  }
+  const { rawHeaders, url: target = "" } = node;
+  let host: string | undefined;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]!.length !== 4 || rawHeaders[i]!.toLowerCase() !== "host") continue;
+    if (host !== undefined) return "There are several Host fields.";
+    host = rawHeaders[i + 1]!;
+  }
+  if (host === undefined) return "There is no Host field.";
+  if (!HOST.test(host)) return "The Host field is not a host.";
+  if (target.startsWith("/")) return refusePath(withoutQuery(target));
+  // RFC 9112 §3.2.2: absolute-form. The Host field must say the same.
+  if (!/^https?:\/\//i.test(target) || !URL.canParse(target)) return "The target is neither a path nor a URL.";
+  const url = new URL(target);
+  const named = `${url.protocol}//${host}`;
+  if (url.username || url.password || !URL.canParse(named) || url.host !== new URL(named).host)
+    return "The target and the Host field name different hosts.";
+  return refusePath(withoutQuery(target.replace(/^https?:\/\/[^/?#]*/i, "")));
+}
+
+function refusePath(path: string): string | undefined {
+  return AMBIGUOUS.test(path) || path.includes("#") ? "The path is ambiguous." : undefined;
+}
+
+function withoutQuery(target: string): string {
+  const at = target.indexOf("?");
+  return at === -1 ? target : target.slice(0, at);
+}

@@ -1,0 +1,59 @@
+/** The one answer to the question under which URL clients know this proxy, or one of its mounts. */
+import { ProxyError } from "./errors.ts";
+import type { Mount, PenstockConfig, RequestHead } from "./types.ts";
+
+/** Fields that only a proxy in between adds: who sends them is not the client itself. */
+const FORWARDING_FIELDS = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"];
+
+/** Answers for one proxy, by its configuration. */
+export interface PublicOrigin {
+  /** Origin and path prefix of the public URL, without trailing slash. */
+  of(head: Pick<RequestHead, "url" | "headers" | "ip">): string;
+}
+
+/** @throws ProxyError `BAD_CONFIG` */
+export function createPublicOrigin(config: Pick<PenstockConfig, "publicUrl" | "trustedProxies">): PublicOrigin {
+  const configured = config.publicUrl === undefined ? undefined : checkPublicUrl(config.publicUrl);
+  return { of: (head) => configured ?? head.url.origin };
+}
+
+/**
+ * The canonical URL of a mount (RFC 8707 §2): what a client's tokens are for, and what its metadata names.
+ *
+ * @param request tells which of the mount's paths the client uses, and the origin
+ */
+export function mountUrl(request: RequestHead, mount: Mount): string {
+  const path = withoutSlash(request.url.pathname);
+  return request.publicUrl + (mount.paths.find((one) => one === path) ?? mount.path);
+}
+
+/** A loopback peer that names a loopback Host, and nothing in between. */
+export function isLocal({ ip, url, headers }: Pick<RequestHead, "url" | "headers" | "ip">): boolean {
+  return (
+    isLoopbackAddress(ip) && isLoopbackHost(url.hostname) && !FORWARDING_FIELDS.some((field) => headers.has(field))
+  );
+}
+
+/** `127.0.0.0/8`, `::1`, and IPv4 addresses written as IPv6 ones. */
+export function isLoopbackAddress(ip: string): boolean {
+  return /^(?:::ffff:)?127(?:\.\d{1,3}){3}$/i.test(ip) || ip === "::1";
+}
+
+/** A name or address, as in a URL, that always means this machine (RFC 6761 §6.3). */
+export function isLoopbackHost(hostname: string): boolean {
+  const name = hostname.replace(/^\[|\]$/g, "").toLowerCase();
+  return name === "localhost" || name.endsWith(".localhost") || isLoopbackAddress(name);
+}
+
+function checkPublicUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password || url.search || url.hash)
+    throw new ProxyError("BAD_CONFIG", {
+      hint: 'publicUrl: an http: or https: URL without user, query and fragment is needed, e.g. "https://mcp.example.com".',
+    });
+  return url.origin + withoutSlash(url.pathname);
+}
+
+function withoutSlash(path: string): string {
+  return path.replace(/\/+$/, "");
+}
