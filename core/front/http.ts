@@ -5,7 +5,7 @@ import type { Bag } from "../bag.ts";
 import { type AnyBody, discard } from "../body/body.ts";
 import { Pipe } from "../body/pipe.ts";
 import { ProxyError } from "../errors.ts";
-import { HeaderList } from "../headers.ts";
+import { HeaderList, isEventStream } from "../headers.ts";
 import type { Outgoing } from "../down.ts";
 import { ExchangeRun } from "../exchange.ts";
 import type { Incoming } from "../exchange-state.ts";
@@ -130,5 +130,5 @@ function webResponse({ status, headers, body }: Outgoing, closed: (whole: boolea
     closed(true);
     return new Response(body as Uint8Array<ArrayBuffer> | null, init);
   }
-  return new Response(toWebStream(body, closed), init);
+  return new Response(toWebStream(body, isEventStream(headers), closed), init);
 }

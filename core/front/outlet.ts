@@ -68,12 +68,24 @@ class NodeOutlet implements Outlet {
   }
 }
 
-/** A pipe as the body of a web `Response`. @param closed told how it ended, once or more */
-export function toWebStream(pipe: Pipe, closed: (whole: boolean) => void): ReadableStream<Uint8Array> {
+/** Some hosts (Bun) send no head before the first byte of a body: an event stream can begin with a comment (WHATWG HTML §9.2.6). */
+const OPENING = new TextEncoder().encode(":\n\n");
+
+/**
+ * A pipe as the body of a web `Response`.
+ *
+ * @param isEvents it is an event stream
+ * @param closed told how it ended, once or more
+ */
+export function toWebStream(
+  pipe: Pipe,
+  isEvents: boolean,
+  closed: (whole: boolean) => void,
+): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        pipe.attach(new WebOutlet(controller, closed));
+        pipe.attach(new WebOutlet(controller, isEvents, closed));
       },
       pull() {
         pipe.drained();
@@ -91,13 +103,21 @@ export function toWebStream(pipe: Pipe, closed: (whole: boolean) => void): Reada
 class WebOutlet implements Outlet {
   readonly #controller: ReadableStreamDefaultController<Uint8Array>;
   readonly #closed: (whole: boolean) => void;
+  /** Whether a comment may still open the stream: nothing was written, and comments are allowed. */
+  #mayOpen: boolean;
 
-  constructor(controller: ReadableStreamDefaultController<Uint8Array>, closed: (whole: boolean) => void) {
+  constructor(
+    controller: ReadableStreamDefaultController<Uint8Array>,
+    isEvents: boolean,
+    closed: (whole: boolean) => void,
+  ) {
     this.#controller = controller;
+    this.#mayOpen = isEvents;
     this.#closed = closed;
   }
 
   write(chunk: Uint8Array): boolean {
+    this.#mayOpen = false;
     this.#controller.enqueue(chunk);
     return (this.#controller.desiredSize ?? 0) > 0;
   }
@@ -114,6 +134,8 @@ class WebOutlet implements Outlet {
   }
 
   flushHead(): void {
-    // The host decides when a head goes out; some wait for the first byte.
+    if (!this.#mayOpen) return;
+    this.#mayOpen = false;
+    this.#controller.enqueue(OPENING);
   }
 }
