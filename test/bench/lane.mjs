@@ -30,16 +30,16 @@ export async function startUpstream(kind, useNginx) {
 
 /**
  * Starts a target, opens a session through it and compares one answer.
- * `change` may alter the command line (the profiler adds Node options). Throws if the target is not fit to be measured.
+ * `runtime` is what it runs on; `change` may alter the command line (the profiler adds Node options). Throws if the target is not fit to be measured.
  */
-export async function openLane(target, upstream, work, change = (line) => line) {
+export async function openLane(target, upstream, work, runtime = "node", change = (line) => line) {
   const lane = { target, work, url: upstream };
   try {
     if (target.start) {
       const port = await freePort();
       const own = mkdtempSync(join(folder, "target-"));
       lane.url = `http://127.0.0.1:${port}${target.path}`;
-      lane.running = start(change(target.start({ port, upstream, folder: own })), cores.target);
+      lane.running = start(change(target.start({ port, upstream, folder: own, runtime })), cores.target);
       await ready(lane.running, port);
     }
     lane.session = await openSession(lane.url);

@@ -47,7 +47,7 @@ async function main() {
   const exit = "data:text/javascript,process.on('SIGUSR2',()=>process.exit(0))";
   const flags = ["--cpu-prof", `--cpu-prof-dir=${profiles}`, "--cpu-prof-interval=500", `--import=${exit}`];
   const upstream = await startUpstream(work.kind, hasNginx && nginxKinds.includes(work.kind));
-  const lane = await openLane(target, upstream.url, work, ({ command, args }) => {
+  const lane = await openLane(target, upstream.url, work, "node", ({ command, args }) => {
     if (command !== process.execPath) throw new Error(`${target.name} is not a Node program`);
     return { command, args: [...flags, ...args] };
   });

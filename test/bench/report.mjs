@@ -79,7 +79,7 @@ export function report({ works, results, notes, options }) {
   );
   const date = new Date().toISOString().slice(0, 10);
   return [
-    `${date}, Node ${process.versions.node}, ${cpus().length} cores, ${cpus()[0]?.model.trim()}; ${options.rounds} rounds of ${options.seconds} s.`,
+    `${date}, ${options.runtime === "node" ? `Node ${process.versions.node}` : options.runtime}, ${cpus().length} cores, ${cpus()[0]?.model.trim()}; ${options.rounds} rounds of ${options.seconds} s.`,
     "Cells: median (min–max) **ratio to floor**; `~` = range wider than 30 % of the median.",
     "",
     ...table([["target", ...head], ...rows]),

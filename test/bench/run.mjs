@@ -1,5 +1,5 @@
 // `npm run bench`: measures the targets against each other, see README.md in this folder.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -7,12 +7,14 @@ import { openLane, sample, startUpstream } from "./lane.mjs";
 import { hasNginx, nginxKinds } from "./nginx.mjs";
 import { anonymous, canPin, stop } from "./processes.mjs";
 import { report } from "./report.mjs";
+import { runtimes } from "./runtimes.mjs";
 import { chooseTargets } from "./targets.mjs";
 import { workloads } from "./workloads.mjs";
 import { hasWrk, load } from "./wrk.mjs";
 
 const usage = `node test/bench/run.mjs [--targets direct,floor,…] [--work W1,W3,latency] [--rounds 7] [--seconds 2] [--quick]
-                        [--upstream auto|node|nginx]   auto = nginx for W1, W2, latency where it is installed`;
+                        [--upstream auto|node|nginx]   auto = nginx for W1, W2, latency where it is installed
+                        [--runtime node|node24|bun|deno]   what floor and Penstock run on`;
 
 function count(text, fallback) {
   const value = Number(text ?? fallback);
@@ -30,12 +32,17 @@ function readOptions() {
       seconds: string,
       quick: { type: "boolean" },
       upstream: string,
+      runtime: string,
     },
   });
   const names = values.work?.split(",").map((name) => name.trim().toLowerCase());
   const works = workloads.filter((work) => !names || names.includes(work.name.toLowerCase()));
   if (works.length !== (names?.length ?? works.length))
     throw new Error(`--work knows ${workloads.map((work) => work.name).join(", ")}`);
+  const runtime = values.runtime ?? "node";
+  if (!(runtime in runtimes)) throw new Error(`--runtime ${runtime}? There are ${Object.keys(runtimes).join(", ")}`);
+  if (!existsSync(runtimes[runtime].command))
+    throw new Error(`${runtime} is not installed: npm ci --prefix test/runtimes`);
   const upstream = values.upstream ?? "auto";
   if (!["auto", "node", "nginx"].includes(upstream)) throw new Error(`--upstream ${upstream}?`);
   if (upstream === "nginx" && !hasNginx) throw new Error("--upstream nginx: nginx is not installed");
@@ -45,6 +52,7 @@ function readOptions() {
     rounds: count(values.rounds, values.quick ? 3 : 7),
     seconds: count(values.seconds, values.quick ? 1 : 2),
     upstream,
+    runtime,
   };
 }
 
@@ -57,7 +65,7 @@ async function measure(work, options, results) {
   for (const target of options.targets) {
     const result = (results.get(target.name)[work.name] = { samples: [] });
     try {
-      lanes.push({ ...(await openLane(target, upstream.url, work)), result });
+      lanes.push({ ...(await openLane(target, upstream.url, work, options.runtime)), result });
     } catch (error) {
       result.error = error.message;
       console.error(`${work.name} ${target.name}: ${anonymous(error.message)}`);
@@ -100,7 +108,7 @@ async function main() {
   const text = report({ works: options.works, results, notes, options });
   const folder = join(import.meta.dirname, "results");
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "latest.md"), text);
+  writeFileSync(join(folder, options.runtime === "node" ? "latest.md" : `${options.runtime}.md`), text);
   console.log(`\n${text}`);
   const invalid = [...results.values()].some((byWork) => Object.values(byWork).some((result) => result.error));
   process.exit(invalid ? 1 : 0);

@@ -3,20 +3,23 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hasNginx, nginxProxy } from "./nginx.mjs";
 import { root } from "./processes.mjs";
+import { runtimes } from "./runtimes.mjs";
 
 /**
  * @typedef {object} Place
  * @property {number} port where the target has to listen
  * @property {string} upstream URL of the MCP server behind it
  * @property {string} folder a folder of the target's own
+ * @property {keyof typeof runtimes} runtime what it runs on
  */
 
 /** A script of this folder that takes the upstream's URL and the port. */
 function script(file, ...more) {
-  return ({ port, upstream }) => ({
-    command: process.execPath,
-    args: [join(import.meta.dirname, file), upstream, `${port}`, ...more],
-  });
+  return ({ port, upstream, runtime }) => {
+    const { command, args, floor } = runtimes[runtime];
+    const path = join(import.meta.dirname, file === "floor.mjs" ? floor : file);
+    return { command, args: [...args, path, upstream, `${port}`, ...more] };
+  };
 }
 
 /** The library with a choice of plugins, see penstock-bare.mjs. */
@@ -25,14 +28,12 @@ function library(choice) {
 }
 
 /** The built command line with a config file, as a user starts it: without `plugins` it adds the standard preset. */
-function commandLine({ port, upstream, folder }) {
+function commandLine({ port, upstream, folder, runtime }) {
   const config = join(folder, "penstock.config.json");
   writeFileSync(config, JSON.stringify({ servers: { bench: { url: upstream } } }));
   const cli = join(root, "dist/core/cli.mjs");
-  return {
-    command: process.execPath,
-    args: [cli, "--config", config, "--port", `${port}`, "--log-level", "warn"],
-  };
+  const { command, args } = runtimes[runtime];
+  return { command, args: [...args, cli, "--config", config, "--port", `${port}`, "--log-level", "warn"] };
 }
 
 /**
