@@ -4,7 +4,7 @@ import { writeMessage } from "../body/message.ts";
 import { ProxyError } from "../errors.ts";
 import { HOP_BY_HOP, HeaderList, connectionOptions, isEventStream } from "../headers.ts";
 import type { Answer, Message, ServerConfig, Timeouts, UpstreamRequest } from "../types.ts";
-import { connectNode } from "./client.node.ts";
+import { connectHttp1 } from "./http1/client.ts";
 
 /** reliability defaults, in milliseconds. */
 const TIMEOUTS: Required<Timeouts> = { connect: 5000, headers: 60_000, call: 300_000, body: 30_000, stream: 0 };
@@ -54,8 +54,8 @@ export interface WireRequest {
 /** What an HTTP client of some runtime gives back. */
 export interface WireAnswer {
   status: number;
-  /** Names in lower case; a repeated field has a list. */
-  headers: Readonly<Record<string, string | string[]>>;
+  /** name, value, name, value …; names in lower case, repeated fields apart. */
+  headers: readonly string[];
   source: StreamBody["source"];
   /** Ends the answer when no byte came for so long, in milliseconds. Called before the source is started. */
   limitGap(ms: number): void;
@@ -82,7 +82,7 @@ export interface Driver {
 export function createHttpDriver(name: string, config: ServerConfig): Driver {
   const url = new URL(config.url);
   const timeouts = { ...TIMEOUTS, ...config.timeouts };
-  const client: WireClient = connectNode(name, url, timeouts.connect, config.tls);
+  const client: WireClient = connectHttp1(name, url, timeouts.connect, config.tls);
   const configured = Object.entries(config.headers ?? {}).flatMap(([key, value]) => [key.toLowerCase(), value]);
 
   async function send(
@@ -152,17 +152,16 @@ function withConfigured(headers: Headers, configured: readonly string[]): string
   return [...list.flat, ...configured];
 }
 
-function responseHeaders(headers: WireAnswer["headers"]): HeaderList {
+function responseHeaders(given: readonly string[]): HeaderList {
   const flat: string[] = [];
-  const options = headers.connection === undefined ? [] : connectionOptions(String(headers.connection));
-  for (const name in headers) {
-    if (NOT_RETURNED.has(name)) continue;
-    const value = headers[name]!;
-    if (typeof value === "string") flat.push(name, value);
-    else for (const one of value) flat.push(name, one);
+  let options: string[] | undefined;
+  for (let i = 0; i < given.length; i += 2) {
+    const name = given[i]!;
+    if (name === "connection") options = [...(options ?? []), ...connectionOptions(given[i + 1])];
+    if (!NOT_RETURNED.has(name)) flat.push(name, given[i + 1]!);
   }
   const list = new HeaderList(flat);
-  for (const option of options) list.delete(option);
+  for (const option of options ?? []) list.delete(option);
   return list;
 }
 
@@ -173,8 +172,19 @@ function responseHeaders(headers: WireAnswer["headers"]): HeaderList {
 function redirectTarget(answer: WireAnswer, wire: WireRequest, url: URL): URL | undefined {
   const keepsMethod =
     answer.status === 307 || answer.status === 308 || (wire.method === "GET" && answer.status !== 304);
-  const { location } = answer.headers;
-  if (!keepsMethod || typeof location !== "string" || !URL.canParse(location, url)) return undefined;
+  const location = only(answer.headers, "location");
+  if (!keepsMethod || location === undefined || !URL.canParse(location, url)) return undefined;
   const target = new URL(location, url);
   return target.origin === url.origin ? target : undefined;
+}
+
+/** The value of a field that stands there once. */
+function only(flat: readonly string[], name: string): string | undefined {
+  let found: string | undefined;
+  for (let i = 0; i < flat.length; i += 2) {
+    if (flat[i] !== name) continue;
+    if (found !== undefined) return undefined;
+    found = flat[i + 1];
+  }
+  return found;
 }
