@@ -131,10 +131,10 @@ function tcpOptions(url: URL) {
   };
 }
 
-/** Whose certificate is expected. A server name must be a name (RFC 6066 §3). */
-function peerOf(url: URL): { servername?: string } {
+/** Whose certificate is expected. A server name must be a name (RFC 6066 §3), and an address is compared as `host`. */
+function peerOf(url: URL): { host: string; servername?: string } {
   const host = url.hostname.replace(/^\[|\]$/g, "");
-  return isIP(host) === 0 ? { servername: host } : {};
+  return isIP(host) === 0 ? { host, servername: host } : { host };
 }
 
 type LookupCallback = (error: null, addresses: { address: string; family: number }[]) => void;
