@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { Deadlines } from "../../core/deadlines.ts";
+import { Call } from "../../core/upstream/http1/call.ts";
 import { writeRequest } from "../../core/upstream/http1/request.ts";
 import { gate, rawClient, rawServer, type RawConnection, within } from "../_harness/peers.ts";
 import { testScope } from "../_harness/scope.ts";
@@ -228,6 +230,57 @@ test("a client that leaves in the turn between two calls leaves no request behin
   }
   for (const { received, closed } of server.connections)
     if (received.includes("GET ")) await within(closed, "a release");
+});
+
+describe("an answer that came before its reader", () => {
+  function early(chunks: number) {
+    const carried: string[] = [];
+    const carrier = {
+      pause: () => void carried.push("pause"),
+      resume: () => void carried.push("resume"),
+      destroy: () => void carried.push("destroy"),
+    };
+    const request = { method: "GET", path: "/", headers: [], body: null, headersTimeout: 0 };
+    const call = new Call("one", request, new Deadlines());
+    call.carrier = carrier;
+    call.head(200, []);
+    for (let i = 0; i < chunks; i++) call.data(Buffer.alloc(40_000, i));
+    return { call, carried };
+  }
+
+  test("is stopped at 64 KB, and goes on with the reader", () => {
+    const { call, carried } = early(2);
+    expect(carried).toEqual(["pause"]);
+    call.start({ data() {}, end() {}, fail() {} });
+    expect(carried).toEqual(["pause", "resume"]);
+  });
+
+  test("does not go on when the reader has enough with what came early", () => {
+    const { call, carried } = early(2);
+    call.start({ data: () => call.pause(), end() {}, fail() {} });
+    expect(carried).not.toContain("resume");
+    call.resume();
+    expect(carried.at(-1)).toBe("resume");
+  });
+
+  test("is told once that it was aborted, and says nothing more", () => {
+    const { call, carried } = early(3);
+    const told: string[] = [];
+    call.start({
+      data: () => (told.push("data"), call.abort()),
+      end: () => told.push("end"),
+      fail: () => told.push("fail"),
+    });
+    expect(told).toEqual(["data", "fail"]);
+    expect(carried.at(-1)).toBe("destroy");
+  });
+
+  test("can be had whole when it has ended, and only then", () => {
+    const { call } = early(2);
+    expect(call.whole()).toBeUndefined();
+    call.finish();
+    expect(call.whole()).toHaveLength(80_000);
+  });
 });
 
 describe("what is written", () => {

@@ -37,6 +37,8 @@ export class Call implements Source, WireAnswer {
   #early: Buffer[] = [];
   #earlySize = 0;
   #end: "no" | "well" | ProxyError = "no";
+  /** Whoever reads the answer wants a pause. */
+  #stopped = false;
   #limit: Deadline | undefined;
   #gap = 0;
 
@@ -96,12 +98,17 @@ export class Call implements Source, WireAnswer {
   start(receiver: Receiver): void {
     this.#receiver = receiver;
     const early = this.#early;
+    const ended = this.#end;
     this.#early = [];
-    for (const chunk of early) receiver.data(chunk);
-    if (this.#end === "well") return receiver.end();
-    if (this.#end !== "no") return receiver.fail(this.#end);
-    this.#watchGap();
-    if (this.#earlySize > MAX_EARLY) this.carrier?.resume();
+    for (const chunk of early) {
+      receiver.data(chunk);
+      // It aborted, and has been told so.
+      if (this.#end !== ended) return;
+    }
+    if (ended === "well") return receiver.end();
+    if (ended !== "no") return receiver.fail(ended);
+    // It may have had enough already.
+    if (!this.#stopped) this.resume();
   }
 
   whole(): Uint8Array | undefined {
@@ -109,12 +116,14 @@ export class Call implements Source, WireAnswer {
   }
 
   pause(): void {
+    this.#stopped = true;
     // The client is slow, not the server.
     if (this.#gap > 0) this.#limit?.cancel();
     this.carrier?.pause();
   }
 
   resume(): void {
+    this.#stopped = false;
     if (this.over) return;
     this.#watchGap();
     this.carrier?.resume();
