@@ -1,14 +1,30 @@
 /** Configuration from files: found by c12, `${VAR}` filled in, checked by zod. Loaded on demand: the data path needs none of it. */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, extname, join, resolve } from "node:path";
+import { basename, dirname, extname, join, resolve } from "node:path";
 import { loadConfig } from "c12";
 import { validate } from "./config-schema.ts";
 import { ProxyError } from "./errors.ts";
+import { parseJsonc } from "./jsonc.ts";
 import { type Redactor, createRedactor } from "./redact.ts";
 import { registerSecrets } from "./secrets.ts";
 import { type Expansion, expandVariables } from "./variables.ts";
 import type { PenstockConfig } from "./types.ts";
+
+const LOADABLE: ReadonlySet<string> = new Set([
+  ".ts",
+  ".mts",
+  ".cts",
+  ".js",
+  ".mjs",
+  ".cjs",
+  ".json",
+  ".jsonc",
+  ".json5",
+  ".yaml",
+  ".yml",
+  ".toml",
+]);
 
 /** A configuration, and the file that it came from. */
 export interface LoadedConfig {
@@ -31,6 +47,8 @@ export async function loadConfigFile(
 ): Promise<LoadedConfig | undefined> {
   if (file !== undefined && !existsSync(resolve(cwd, file)))
     throw bad(`There is no file ${file}. Name an existing one with --config.`);
+  if (file !== undefined && !LOADABLE.has(extname(file)))
+    throw bad(`${file} is no configuration file. Allowed are ${[...LOADABLE].join(", ")}.`);
   const loaded = await loadConfig<PenstockConfig>({
     cwd,
     name: "penstock",
@@ -51,7 +69,7 @@ export async function loadConfigFile(
       fsCache: false,
     },
   }).catch((cause: unknown) => {
-    throw bad(`${file ?? "penstock.config"} could not be loaded: ${whyNotLoaded(cause)}`, cause);
+    throw bad(whyNotLoaded(cause, cwd, file), cause);
   });
   const source = loaded._configFile;
   if (source === undefined) return undefined;
@@ -92,12 +110,21 @@ export function checkConfig(input: unknown, source: string, redactor: Redactor =
 }
 
 /** The first line, and where it was: what follows may quote the file, and with it a secret. */
-function whyNotLoaded(cause: unknown): string {
-  if (!(cause instanceof Error)) return String(cause);
+function whyNotLoaded(cause: unknown, cwd: string, file: string | undefined): string {
+  const name = file ?? "penstock.config";
+  if (!(cause instanceof Error)) return `${name} could not be loaded: ${String(cause)}`;
+  const json = resolve(cwd, file ?? "penstock.config.json");
+  // Some runtimes quote what they could not parse.
+  if (extname(json) === ".json" && existsSync(json)) {
+    const parsed = parseJsonc(readFileSync(json, "utf8"));
+    if ("broken" in parsed) return `${file ?? json} is not JSON: see ${parsed.broken}.`;
+  }
+  // The loader stumbles over a value that is nothing; a mistake in the file's own code has the file in its stack.
+  if (cause instanceof TypeError && !cause.stack?.includes(file === undefined ? "penstock.config." : basename(file)))
+    return `${name} has no configuration as its default export, or its function returns none. It ends with \`export default defineConfig({ servers: { … } })\`.`;
   const [line = ""] = cause.message.split("\n");
-  const quote = /^(.*?), (?:\.{3})?".*is not valid JSON$/.exec(line);
   const place = /:(\d+:\d+)\)?\s*$/m.exec(cause.message);
-  return `${(quote?.[1] ?? line).trim()}${place ? ` (line ${place[1]!.replace(":", ", column ")})` : ""}`;
+  return `${name} could not be loaded: ${line.trim()}${place ? ` (line ${place[1]!.replace(":", ", column ")})` : ""}`;
 }
 
 function bad(hint: string, cause?: unknown): ProxyError {

@@ -50,8 +50,9 @@ export function createLogger(
     const label = coloured ? `\u001B[${COLOURS[at]}m${at}\u001B[0m` : `[${at}]`;
     return (text: LogText) => {
       // Before anything is cut off or escaped: half a secret is not recognised.
-      const clean = redactor.text(typeof text === "function" ? text() : text);
-      const line = format === "json" ? jsonLine(at, clean) : `${label} ${oneLine(clean)}`;
+      const whole = typeof text === "function" ? text() : text;
+      const message = bounded(redactor.text(whole), whole.length);
+      const line = format === "json" ? jsonLine(at, message) : `${label} ${oneLine(message)}`;
       process.stderr.write(`${line}\n`);
     };
   };
@@ -67,9 +68,9 @@ export function createLogger(
 /** A logger that drops everything: the default of `createPenstock`. */
 export const SILENT: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** Escapes what could forge a second line or drive a terminal, and bounds the length. */
-export function oneLine(text: string): string {
-  return escapeControls(bounded(text), (char) => (char === "\n" ? "\\n" : char === "\r" ? "\\r" : unicode(char)));
+/** Escapes what could forge a second line or drive a terminal. */
+function oneLine(text: string): string {
+  return escapeControls(text, (char) => (char === "\n" ? "\\n" : char === "\r" ? "\\r" : unicode(char)));
 }
 
 /**
@@ -82,20 +83,20 @@ export function jsonLine(
   message: string,
   fields: Record<string, unknown> = {},
 ): string {
-  const entry = { time: new Date().toISOString(), level, message: bounded(message), ...fields };
   // JSON leaves DEL, C1 and the Unicode line ends as they are.
-  return escapeControls(JSON.stringify(entry), unicode);
+  return escapeControls(JSON.stringify({ time: new Date().toISOString(), level, message, ...fields }), unicode);
 }
 
-/** Counts what is written: an escaped character is up to six, any other up to four bytes. */
-function bounded(text: string): string {
+/** Counts what is written: an escaped character, or half a surrogate pair, is up to six bytes. @param length to tell */
+function bounded(text: string, length: number): string {
   if (text.length <= MAX_LINE / 6) return text;
   let end = 0;
   for (let written = 0; end < text.length; end++) {
     const code = text.charCodeAt(end);
-    written +=
-      code < 0x20 || (code >= 0x7f && code < 0xa0) ? 6 : code > 0x7f ? 3 : code === 0x22 || code === 0x5c ? 2 : 1;
-    if (written > MAX_LINE) return `${text.slice(0, end)}… (${text.length} characters)`;
+    const isEscaped =
+      code < 0x20 || (code >= 0x7f && code < 0xa0) || code >> 11 === 0x1b || code === 0x20_28 || code === 0x20_29;
+    written += isEscaped ? 6 : code > 0x7f ? 3 : code === 0x22 || code === 0x5c ? 2 : 1;
+    if (written > MAX_LINE) return `${text.slice(0, end)}… (${length} characters)`;
   }
   return text;
 }

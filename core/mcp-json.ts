@@ -1,9 +1,9 @@
 /** `mcpServers` files, as Claude, Cursor and VS Code keep them, read as a configuration. */
 import { readFileSync } from "node:fs";
-import { parseJSONC } from "confbox/jsonc";
 import { isRecord } from "./body/message.ts";
 import { validate } from "./config-schema.ts";
 import { ProxyError } from "./errors.ts";
+import { parseJsonc } from "./jsonc.ts";
 import type { Logger } from "./log.ts";
 import { type Redactor, createRedactor } from "./redact.ts";
 import { registerSecrets } from "./secrets.ts";
@@ -81,21 +81,14 @@ export function parseMcpJson(file: string, advice: string): McpJson {
 function parse(file: string, advice: string): Json {
   let text: string;
   try {
-    text = readFileSync(file, "utf8").replace(/^\uFEFF/, "");
+    text = readFileSync(file, "utf8");
   } catch (cause) {
     throw bad(`There is no readable file ${file} (${(cause as { code?: string }).code}). ${advice}`);
   }
-  const errors: { offset: number }[] = [];
-  const json: unknown = parseJSONC(text, { errors: errors as never, allowTrailingComma: true });
-  // Only where it is broken: what stands there may be a secret.
-  if (errors.length > 0) throw bad(`${file} is not JSON: see ${placeIn(text, errors[0]!.offset)}.`);
-  if (isRecord(json)) return json;
+  const parsed = parseJsonc(text);
+  if ("broken" in parsed) throw bad(`${file} is not JSON: see ${parsed.broken}.`);
+  if (isRecord(parsed.value)) return parsed.value;
   throw bad(`${file} is not a JSON object.`);
-}
-
-function placeIn(text: string, offset: number): string {
-  const lines = text.slice(0, offset).split("\n");
-  return `line ${lines.length}, column ${lines.at(-1)!.length + 1}`;
 }
 
 function bad(hint: string): ProxyError {

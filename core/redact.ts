@@ -12,13 +12,15 @@ const SECRET_NAME =
 /** Names that are secrets in a URL (OAuth), and ordinary words elsewhere. */
 const SECRET_IN_URL = /^(?:code|state|sig|auth|pwd|pass)$|key$/i;
 
-/** Bounded repetitions only: a line may be a megabyte of what a stranger sent. */
+/** Longest part of a line that patterns look at. Names are bounded, so that no pattern goes over the same text again and again. */
+const MAX_LINE = 64 * 1024;
+
 const QUERY = /([?&;#]|%3F|%26)([\w.%[\]-]{1,64})=([^&#\s"'<>]+)/gi;
 const USERINFO = /([a-z][a-z\d+.-]{1,16}:\/\/)[^\s/?#"']{1,512}@/gi;
 const SCHEME =
   /\b(Bearer|Basic|DPoP|Digest)(\s+)(?!authenti|authoriz|credential|token\b|[\w-]+=["\w])([\w.~+/=:-]{4,})/gi;
-const QUOTED = /(\\?["'])([\w.-]{1,64})\1(\s{0,4}[:=]\s{0,4})(\\?["'])(?:(?!\4)(?:\\[^]|[^\\])){1,4096}/g;
-const PLAIN = /\b([\w.-]{1,64})(=|:\s{0,4})(?!\[redacted\])([^\s,;&"'{}<>]{1,4096})/g;
+const QUOTED = /(\\?["'])([\w.-]{1,64})\1(\s{0,4}[:=]\s{0,4})(\\?["'])((?:(?!\4)(?:\\[^]|[^\\]))+)/g;
+const PLAIN = /\b([\w.-]{1,64})(=|:\s{0,4})(?!\[redacted\])([^\s,;&"'{}<>]+)/g;
 
 /** Whether a header, variable or parameter of this name holds a secret as a rule. */
 export function isSecretName(name: string): boolean {
@@ -61,6 +63,11 @@ export function createRedactor(): Redactor {
       const [, scheme, credential] = /^(\w+)\s+(\S.{3,})$/s.exec(trimmed) ?? [];
       if (credential !== undefined) learn(credential);
       if (/^basic$/i.test(scheme ?? "")) learnBasic(credential!, learn);
+      if (name !== undefined && /cookie/i.test(name))
+        for (const pair of trimmed.split(";")) {
+          const cookie = pair.slice(pair.indexOf("=") + 1).trim();
+          if (cookie.length >= MIN_SECRET) learn(cookie);
+        }
       // The longest first: one secret may be the beginning of another.
       const escaped = [...known]
         .sort((a, b) => b.length - a.length)
@@ -68,23 +75,30 @@ export function createRedactor(): Redactor {
       values = new RegExp(escaped.join("|"), "g");
     },
     text(text) {
-      return (values ? text.replace(values, REDACTED) : text)
-        .replace(USERINFO, `$1${REDACTED}@`)
-        .replace(SCHEME, `$1$2${REDACTED}`)
-        .replace(QUERY, (all, before: string, name: string) =>
-          isSecretName(name) || SECRET_IN_URL.test(name) ? `${before}${name}=${REDACTED}` : all,
-        )
-        .replace(QUOTED, (all, quote: string, name: string, between: string, open: string) =>
-          isSecretName(name) ? `${quote}${name}${quote}${between}${open}${REDACTED}` : all,
-        )
-        .replace(PLAIN, (all, name: string, between: string, value: string) =>
-          // After a colon stands prose more often than a secret: "authorization: the variable … is not set".
-          isSecretName(name) && (between === "=" || /^(?=.*\d)\S{8,}$/.test(value))
-            ? `${name}${between}${REDACTED}`
-            : all,
-        );
+      const known = values ? text.replace(values, REDACTED) : text;
+      return known.split("\n").map(withoutNamed).join("\n");
     },
   };
+}
+
+/** What a name announces. */
+function withoutNamed(line: string): string {
+  return (line.length > MAX_LINE ? `${line.slice(0, MAX_LINE)}…` : line)
+    .replace(USERINFO, `$1${REDACTED}@`)
+    .replace(SCHEME, `$1$2${REDACTED}`)
+    .replace(QUERY, (all, before: string, name: string) =>
+      isSecretName(name) || SECRET_IN_URL.test(name) ? `${before}${name}=${REDACTED}` : all,
+    )
+    .replace(QUOTED, quoted)
+    .replace(PLAIN, (all, name: string, between: string, value: string) =>
+      // After a colon stands prose more often than a secret: "authorization: the variable … is not set".
+      isSecretName(name) && (between === "=" || /^(?=.*\d)\S{8,}$/.test(value)) ? `${name}${between}${REDACTED}` : all,
+    );
+}
+
+/** A value may be JSON in its turn. */
+function quoted(_: string, quote: string, name: string, between: string, open: string, value: string): string {
+  return `${quote}${name}${quote}${between}${open}${isSecretName(name) ? REDACTED : value.replace(QUOTED, quoted)}`;
 }
 
 /** `Basic` hides user and password in base64; the password alone is a secret as well. */

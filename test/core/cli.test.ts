@@ -56,7 +56,7 @@ describe("what cannot be done is told in one line, with exit code 1", () => {
     [
       "nothing to serve",
       [],
-      "There is nothing to serve. Give --url URL or --mcp-json FILE, or write a penstock.config.ts (see the README).",
+      "There is nothing to serve. Give --url URL or --mcp-json FILE, or write a configuration: `penstock init`.",
     ],
     [
       "two sources",

@@ -42,12 +42,13 @@ function stopOnSignals(server: PenstockServer, log: Logger): void {
     if (stopping) process.exit(hardCode);
     stopping = true;
     log.info(`${why}: stopping; answers under way are finished first`);
+    const failed = (cause: unknown) => {
+      log.error(`The stop failed: ${textOf(cause)}`);
+      return 1;
+    };
     server
       .stop()
-      .then(
-        () => code,
-        () => 1,
-      )
+      .then(() => code, failed)
       .then(async (exitCode) => {
         await flush();
         process.exit(exitCode);
@@ -58,11 +59,15 @@ function stopOnSignals(server: PenstockServer, log: Logger): void {
   for (const event of ["uncaughtException", "unhandledRejection"] as const) {
     process.removeAllListeners(event);
     process.on(event, (cause: unknown) => {
-      log.error(`${event}: ${cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)}`);
+      log.error(`${event}: ${textOf(cause)}`);
       stop(event, 1, 1);
     });
   }
   // The runtime would print its own lines, in its own format, among those of the log.
   process.removeAllListeners("warning");
   process.on("warning", ({ name, message }) => log.warn(`${name}: ${message}`));
+}
+
+function textOf(cause: unknown): string {
+  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
 }
