@@ -25,6 +25,8 @@ export function createOutput(argv: readonly string[]): Output {
   // A reader that has left (`penstock routes | head`, a log collector that restarts) is no reason to fail.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   const asJson = argv.includes("--json");
+  // What a configuration prints for itself must not stand amid the JSON.
+  if (asJson) console.log = console.info = console.debug = console.error;
   const logFormat: LogFormat =
     argv.includes("--log-format=json") || argv[argv.indexOf("--log-format") + 1] === "json" ? "json" : "text";
   const toJson = (value: unknown) =>

@@ -31,6 +31,8 @@ export interface Cli extends Closeable {
   stdout(): string;
   stderr(): string;
   kill(signal?: NodeJS.Signals): void;
+  /** Closes the reading ends of stdout and stderr, as a log collector that dies. */
+  hangUp(): void;
   readonly exited: Promise<Exit>;
   /** Asks it to stop and kills it after 2 s; harmless when it has already exited. */
   close(): Promise<void>;
@@ -128,6 +130,10 @@ function launch(args: string[], { cwd, env = {}, entry = builtCli }: CliOptions)
     stderr: collect(child.stderr),
     exited,
     kill,
+    hangUp() {
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    },
     async close() {
       if (child.exitCode === null && child.signalCode === null) kill("SIGTERM");
       await within(exited, "its exit").catch(() => {
