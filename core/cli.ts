@@ -5,7 +5,7 @@ import { badArgument, refuseUnknown } from "./cli/args.ts";
 import { checkCommand, routesCommand } from "./cli/commands/check.ts";
 import { initCommand } from "./cli/commands/init.ts";
 import { startCommand } from "./cli/commands/start.ts";
-import { createOutput, flush } from "./cli/output.ts";
+import { createOutput } from "./cli/output.ts";
 import { version } from "./cli/runtime.ts";
 
 const argv = process.argv.slice(2);
@@ -40,7 +40,7 @@ async function run(): Promise<boolean> {
 
 async function fail(error: unknown): Promise<never> {
   output.printError(error, name !== undefined && Object.hasOwn(commands, name) ? name : undefined);
-  await flush();
+  await output.flush();
   process.exit(1);
 }
 
@@ -50,6 +50,6 @@ process.on("unhandledRejection", fail);
 
 run().then(async (goesOn) => {
   if (goesOn) return;
-  await flush();
+  await output.flush();
   process.exit(0);
 }, fail);

@@ -112,6 +112,7 @@ export function checkConfig(input: unknown, source: string, redactor: Redactor =
 /** The first line, and where it was: what follows may quote the file, and with it a secret. */
 function whyNotLoaded(cause: unknown, cwd: string, file: string | undefined): string {
   const name = file ?? "penstock.config";
+  if (cause instanceof Error && cause.name === "NotCapable") return `${name} could not be loaded: ${cause.message}`;
   if (!(cause instanceof Error)) return `${name} could not be loaded: ${String(cause)}`;
   const json = resolve(cwd, file ?? "penstock.config.json");
   // Some runtimes quote what they could not parse.

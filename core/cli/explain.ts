@@ -21,6 +21,8 @@ export function explain(error: unknown, command: string | undefined): Explanatio
       code: "BAD_ARGUMENT",
       message: `${message} \`penstock ${command ? `${command} ` : ""}--help\` lists what is allowed.`,
     };
+  // Deno's permissions: the message names the flag.
+  if (error instanceof Error && error.name === "NotCapable") return { code: "NOT_PERMITTED", message };
   return { code: "INTERNAL", message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
 }
 

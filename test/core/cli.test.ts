@@ -1,6 +1,8 @@
+import { execFile } from "node:child_process";
 import { createServer } from "node:http";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { connectV1, connectV2 } from "../_harness/clients.ts";
 import { closeable, listen, stop } from "../_harness/loopback.ts";
@@ -14,6 +16,9 @@ const url = "http://127.0.0.1:9/mcp";
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   version: string;
 };
+
+const shell = async (command: string, cwd: string) =>
+  (await promisify(execFile)("sh", ["-c", command], { cwd })).stdout;
 
 /** Exit code 1, nothing on stdout, and this one line: no stack, no second line. */
 async function refused(
@@ -312,6 +317,18 @@ describe("what is asked for is printed", () => {
       "message down  last (response ping,x) → own (response ping,x) → one (response ping,x)\n",
     );
     expect(text.stdout).toMatch(/Hooks of the proxy, for all servers:\n {2}guard +tell\n/);
+  });
+
+  test("as a whole, though it is more than a pipe holds, and without complaint to one that leaves", async () => {
+    const servers = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`server-${i}`, { url }]));
+    const cwd = folderWith({ "big.json": { servers } });
+    const { stdout } = await runCli(["check", "--json", "-c", "big.json"], { cwd });
+    expect(stdout.length).toBeGreaterThan(1_000_000);
+    expect(JSON.parse(stdout).servers).toHaveLength(1000);
+    const cli = `"${process.execPath}" "${join(process.cwd(), "dist/core/cli.mjs")}" routes -c big.json`;
+    expect(await shell(`${cli} 2>&1 | head -1`, cwd)).toBe(
+      "  GET,POST,DELETE  http://127.0.0.1:3333/server-0/mcp    server 'server-0'\n",
+    );
   });
 
   test("--json: routes as data, and errors too, on stdout with exit code 1", async () => {

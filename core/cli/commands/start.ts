@@ -5,7 +5,7 @@ import { type Logger, jsonLine } from "../../log.ts";
 import type { PenstockServer } from "../../serve.ts";
 import { type Args, builtIn, listenArgs, sourceArgs, startArgs } from "../args.ts";
 import { explainListen } from "../explain.ts";
-import { type Output, flush } from "../output.ts";
+import type { Output } from "../output.ts";
 import { banner } from "../report.ts";
 import { runtimeName, version } from "../runtime.ts";
 import { listenOptions, loadSources, usage } from "../sources.ts";
@@ -28,7 +28,7 @@ async function start(args: Args, output: Output): Promise<void> {
     const why = explainListen(error, options.host!, options.port!);
     throw why === undefined ? error : usage(why);
   });
-  stopOnSignals(server, log);
+  stopOnSignals(server, log, output);
   const title = `Penstock ${version} on ${runtimeName()} listening on ${server.url}`;
   if (args["log-format"] === "json")
     output.print(jsonLine("info", title, { url: server.url, servers: penstock.mounts.map((mount) => mount.server) }));
@@ -36,7 +36,7 @@ async function start(args: Args, output: Output): Promise<void> {
 }
 
 /** First signal: an orderly stop. Second: at once. A failure that nobody caught: an orderly stop, and a code that says so. */
-function stopOnSignals(server: PenstockServer, log: Logger): void {
+function stopOnSignals(server: PenstockServer, log: Logger, output: Output): void {
   let stopping = false;
   const stop = (why: string, code: number, hardCode: number) => {
     if (stopping) process.exit(hardCode);
@@ -50,7 +50,7 @@ function stopOnSignals(server: PenstockServer, log: Logger): void {
       .stop()
       .then(() => code, failed)
       .then(async (exitCode) => {
-        await flush();
+        await output.flush(1000);
         process.exit(exitCode);
       });
   };
