@@ -157,6 +157,8 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
       return listen(this, {
         port: config.port,
         host: config.host,
+        socket: config.socket,
+        tls: config.tls,
         drainTimeout: config.drainTimeout,
         allowUnauthenticated: config.allowUnauthenticated,
         ...serveOptions,

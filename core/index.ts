@@ -8,9 +8,11 @@ export { ERRORS, ProxyError, isProxyError } from "./errors.ts";
 export type { ErrorCode, ErrorDetails } from "./errors.ts";
 export { isEventStream } from "./headers.ts";
 export { createLogger } from "./log.ts";
-export type { LogLevel, LogText, Logger } from "./log.ts";
+export type { LogFormat, LogLevel, LogText, Logger, LoggerOptions } from "./log.ts";
 export type { PathClaim } from "./paths.ts";
 export { isLoopbackAddress, isLoopbackHost, mountUrl } from "./public-url.ts";
+export { createRedactor } from "./redact.ts";
+export type { Redactor } from "./redact.ts";
 export type { PenstockServer, ServeOptions } from "./serve.ts";
 export type { Driver, OnAbort } from "./upstream/http.ts";
 export type {
@@ -29,6 +31,7 @@ export type {
   Frame,
   Json,
   Kind,
+  ListenTls,
   Message,
   MessageHook,
   Mount,

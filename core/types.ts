@@ -331,6 +331,15 @@ export interface TlsOptions {
   rejectUnauthorized?: boolean;
 }
 
+/** TLS towards clients. Values are PEM text or paths; in a config file paths are relative to the file. */
+export interface ListenTls {
+  /** The certificate, followed by those of intermediate authorities. */
+  cert: string;
+  key: string;
+  /** Of an encrypted key. */
+  passphrase?: string;
+}
+
 /** One MCP server. */
 export interface ServerConfig {
   /** Its Streamable HTTP endpoint, e.g. `https://docs.example.com/mcp`. */
@@ -365,6 +374,10 @@ export interface PenstockConfig {
   port?: number;
   /** Address to listen on. @default "127.0.0.1" */
   host?: string;
+  /** Listen on this Unix socket instead of a port. Only the user who starts the proxy may connect (mode 0600). In a config file relative to the file. */
+  socket?: string;
+  /** Listen with TLS. */
+  tls?: ListenTls;
   /** How long a stop waits for answers under way, in milliseconds. @default 20000 */
   drainTimeout?: number;
   /** Listen on an address that other machines can reach, although no plugin authenticates callers. @default false */

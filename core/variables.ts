@@ -3,23 +3,30 @@
 const VARIABLE = /\$\{([^}]*)\}/g;
 const NAME = /^[A-Za-z_]\w*$/;
 
+/** A variable that was filled in. */
+export interface Expansion {
+  name: string;
+  value: string;
+  /** The place in the file. */
+  where: string;
+}
+
 /**
  * Fills in variables in every string of a value.
  *
  * @param where the value's place in the file
  * @param mistakes gets one sentence per variable that cannot be filled in
- * @param options `lenient` takes the forms of other products too: `${env:VAR}` and `${VAR:-default}`
+ * @param options `lenient` takes the forms of other products too: `${env:VAR}` and `${VAR:-default}`; `expansions` gets
+ *   what was filled in
  */
 export function expandVariables(
   value: unknown,
   where: string,
   mistakes: string[],
-  options: { lenient?: boolean } = {},
+  options: { lenient?: boolean; expansions?: Expansion[] } = {},
 ): unknown {
   if (typeof value === "string")
-    return value.replace(VARIABLE, (text, inner: string) =>
-      lookUp(text, inner, where, mistakes, options.lenient ?? false),
-    );
+    return value.replace(VARIABLE, (text, inner: string) => lookUp(text, inner, where, mistakes, options));
   if (Array.isArray(value))
     return value.map((element, i) => expandVariables(element, `${where}.${i}`, mistakes, options));
   // Plugins are objects with functions and classes of their own: they are not configuration text.
@@ -32,8 +39,14 @@ export function expandVariables(
   );
 }
 
-function lookUp(text: string, inner: string, where: string, mistakes: string[], lenient: boolean): string {
-  const [, name = inner, fallback] = (lenient && /^(?:env:)?(\w+)(?::-(.*))?$/.exec(inner)) || [];
+function lookUp(
+  text: string,
+  inner: string,
+  where: string,
+  mistakes: string[],
+  options: { lenient?: boolean; expansions?: Expansion[] },
+): string {
+  const [, name = inner, fallback] = (options.lenient && /^(?:env:)?(\w+)(?::-(.*))?$/.exec(inner)) || [];
   if (!NAME.test(name)) {
     mistakes.push(
       `${where}: ${JSON.stringify(text)} names no variable; allowed is \${NAME} with letters, digits and _.`,
@@ -42,5 +55,6 @@ function lookUp(text: string, inner: string, where: string, mistakes: string[], 
   }
   const found = process.env[name] ?? fallback;
   if (found === undefined) mistakes.push(`${where}: the environment variable ${name} is not set.`);
+  else options.expansions?.push({ name, value: found, where });
   return found ?? "";
 }

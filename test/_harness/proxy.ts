@@ -23,7 +23,7 @@ export interface Exit {
 
 /** A proxy that runs as a child process. */
 export interface Cli extends Closeable {
-  /** The origin it printed, without a trailing slash. */
+  /** The origin it printed, without a trailing slash; `unix:` and a path for a Unix socket. */
   readonly url: string;
   readonly port: number;
   readonly pid: number;
@@ -31,6 +31,8 @@ export interface Cli extends Closeable {
   stdout(): string;
   stderr(): string;
   kill(signal?: NodeJS.Signals): void;
+  /** Closes the reading ends of stdout and stderr, as a log collector that dies. */
+  hangUp(): void;
   readonly exited: Promise<Exit>;
   /** Asks it to stop and kills it after 2 s; harmless when it has already exited. */
   close(): Promise<void>;
@@ -50,7 +52,7 @@ export async function startCli(args: string[], options: CliOptions = {}): Promis
   });
   child.process.stdout?.on("data", () => {
     // The line must be whole: the port may come in two pieces.
-    const match = /listening on (http:\/\/\S+)\s/i.exec(`${child.stdout()}`);
+    const match = /listening on ((?:https?:\/\/|unix:)[^\s"]+)[\s"]/i.exec(`${child.stdout()}`);
     if (match?.[1]) listening(match[1]);
   });
   const output = () => `\n--- stdout\n${child.stdout()}\n--- stderr\n${child.stderr()}`;
@@ -60,9 +62,10 @@ export async function startCli(args: string[], options: CliOptions = {}): Promis
   // Only the race below may report it: later exits are ordinary.
   tooEarly.catch(() => {});
   try {
-    const { origin: url, port } = new URL(
-      await within(Promise.race([origin, tooEarly]), () => `"listening on"${output()}`, { timeout: START_MS }),
-    );
+    const text = await within(Promise.race([origin, tooEarly]), () => `"listening on"${output()}`, {
+      timeout: START_MS,
+    });
+    const { origin: url, port } = text.startsWith("unix:") ? { origin: text, port: 0 } : new URL(text);
     return closeable({ ...child, url, port: Number(port), pid: child.process.pid as number });
   } catch (error) {
     await child.close();
@@ -127,6 +130,10 @@ function launch(args: string[], { cwd, env = {}, entry = builtCli }: CliOptions)
     stderr: collect(child.stderr),
     exited,
     kill,
+    hangUp() {
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    },
     async close() {
       if (child.exitCode === null && child.signalCode === null) kill("SIGTERM");
       await within(exited, "its exit").catch(() => {

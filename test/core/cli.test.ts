@@ -1,6 +1,8 @@
+import { execFile } from "node:child_process";
 import { createServer } from "node:http";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { connectV1, connectV2 } from "../_harness/clients.ts";
 import { closeable, listen, stop } from "../_harness/loopback.ts";
@@ -14,6 +16,9 @@ const url = "http://127.0.0.1:9/mcp";
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   version: string;
 };
+
+const shell = async (command: string, cwd: string) =>
+  (await promisify(execFile)("sh", ["-c", command], { cwd })).stdout;
 
 /** Exit code 1, nothing on stdout, and this one line: no stack, no second line. */
 async function refused(
@@ -47,6 +52,12 @@ describe("what cannot be done is told in one line, with exit code 1", () => {
       ["--url", url, "--port=65536"],
       '--port: "65536" is no port; allowed is 0 to 65535.',
     ],
+    [
+      "an unknown log format",
+      ["--url", url, "--log-format", "xml"],
+      /--log-format \(xml\)\. Expected one of: text, json\./,
+    ],
+    ["a value where none is taken", ["check", "--json=yes"], /--json takes no value\./],
     ["an empty port", ["--url", url, "--port", ""], '--port: "" is no port; allowed is 0 to 65535.'],
     [
       "an unknown log level",
@@ -56,12 +67,17 @@ describe("what cannot be done is told in one line, with exit code 1", () => {
     [
       "nothing to serve",
       [],
-      "There is nothing to serve. Give --url URL or --mcp-json FILE, or write a penstock.config.ts (see the README).",
+      "There is nothing to serve. Give --url URL or --mcp-json FILE, or write a configuration: `penstock init`.",
     ],
     [
       "two sources",
       ["--url", url, "--config", "x"],
       "--url stands for a configuration of its own; leave --config and --mcp-json away.",
+    ],
+    [
+      "a file that is no configuration",
+      ["--config", import.meta.dirname],
+      /is no configuration file\. Allowed are \.ts, \.mts, /,
     ],
     ["a missing file", ["--config", "no.ts"], "There is no file no.ts. Name an existing one with --config."],
     [
@@ -111,6 +127,65 @@ describe("what cannot be done is told in one line, with exit code 1", () => {
     );
   });
 
+  test("an address that this machine has not", async () => {
+    const cwd = folderWith({
+      "penstock.config.json": { servers: { a: { url } }, host: "203.0.113.7", port: 0, allowUnauthenticated: true },
+    });
+    await refused([], '"203.0.113.7" is no address of this machine (EADDRNOTAVAIL). Choose another with --host.', {
+      cwd,
+    });
+  });
+
+  test.each<[string, string, string, RegExp]>([
+    ["JSON that is none", "a.json", "{]", /^penstock: a\.json is not JSON: see line 1, column 2\.\n$/],
+    [
+      "TypeScript that is none",
+      "a.ts",
+      "export default {",
+      /^penstock: a\.ts could not be loaded: .*\(line 1, column \d+\)\n$/,
+    ],
+    [
+      "a package that is not there",
+      "a.ts",
+      'import "no-such-package"; export default {}',
+      /^penstock: a\.ts could not be loaded: Cannot find module 'no-such-package'\n$/,
+    ],
+    [
+      "a default export that is null",
+      "a.mjs",
+      "export default null",
+      /^penstock: a\.mjs has no configuration as its default export/,
+    ],
+    [
+      "a function that returns nothing",
+      "a.mjs",
+      "export default () => {}",
+      /^penstock: a\.mjs has no configuration as its default export/,
+    ],
+    [
+      "a mistake in its code",
+      "a.mjs",
+      "null.x",
+      /^penstock: a\.mjs could not be loaded: Cannot read properties of null/,
+    ],
+  ])("a configuration that cannot be loaded: %s", async (_, file, text, line) => {
+    await refused(["check", "-c", file], line, { cwd: folderWith({ [file]: text }) });
+  });
+
+  test("a default export that was forgotten", async () => {
+    const cwd = folderWith({ "a.ts": `export const servers = "x".length;` });
+    const { code, stderr } = await runCli(["check", "-c", "a.ts"], {
+      cwd: folderWith({ "a.ts": "export const config = 1;" }),
+    });
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      "servers: it is missing. Does the file end with `export default defineConfig({ servers: { … } })`?",
+    );
+    expect((await runCli(["check", "-c", "a.ts"], { cwd })).stderr).toContain(
+      "servers: found 1; allowed is an object.",
+    );
+  });
+
   test("two servers on one path", async () => {
     const cwd = folderWith({
       "penstock.config.json": { servers: { a: { url, path: "/x" }, b: { url, path: "/x/" } } },
@@ -132,22 +207,17 @@ describe("what is asked for is printed", () => {
       expect(await runCli([option])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: "" });
   });
 
-  test("help, with every option and command", async () => {
-    const { code, stdout } = await runCli(["--help"]);
-    for (const word of [
-      "--config",
-      "--url",
-      "--mcp-json",
-      "--log-level",
-      "--port",
-      "--host",
-      "--version",
-      "check",
-      "routes",
-    ])
-      expect(stdout).toContain(word);
-    expect(code).toBe(0);
-    expect((await runCli(["check", "--help"])).stdout).not.toContain("--port");
+  const SOURCES = ["--config", "--url", "--mcp-json", "--log-level", "--log-format"];
+  test.each([
+    [[], [...SOURCES, "--port", "--host", "--socket", "--tls-cert", "--tls-key", "check", "routes", "init"], "--json"],
+    [["check"], [...SOURCES, "--json"], "--port"],
+    [["routes"], [...SOURCES, "--port", "--host", "--json"], "--socket"],
+    [["init"], ["--from", "--force", "--json"], "--url"],
+  ])("help of penstock %s: every option of it, and no other", async (command, words, absent) => {
+    const { code, stdout, stderr } = await runCli([...command, "--help"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    for (const word of [...words, "--help", "--version"]) expect(stdout).toContain(word);
+    expect(stdout).not.toContain(absent);
   });
 
   test("routes: whole public paths, most specific first", async () => {
@@ -184,6 +254,101 @@ describe("what is asked for is printed", () => {
     expect(stdout).not.toContain("s3cret");
   });
 
+  test("check: who is called at each hook, in the order in which exchanges call them", async () => {
+    const plugin = (name: string, order?: string) =>
+      `{ name: "${name}", ${order ? `order: "${order}",` : ""}
+        request() { called.push("request ${name}"); },
+        async forward(exchange, request, next) { called.push("forward ${name}"); return next(request); },
+        response() { called.push("response ${name}"); },
+        done() { called.push("done ${name}"); },
+        message: [
+          { filter: { direction: "up", kind: "request" }, handler() { called.push("up ${name}"); } },
+          { filter: { direction: "down", kind: "response", method: ["ping", "x"] }, handler() { called.push("down ${name}"); } },
+        ] }`;
+    const tell = `{ name: "tell", order: "pre", guard() {}, close() { console.log(JSON.stringify(called)); } }`;
+    const server = await use(startLegacyServer({ sessions: false }));
+    const cwd = folderWith({
+      "penstock.config.mjs": `const called = [];
+        export default { port: 0,
+          servers: { a: { url: "${server.url}", path: "/a", plugins: [${plugin("own")}] } },
+          plugins: [${tell}, ${plugin("last", "post")}, ${plugin("one")}] }`,
+    });
+    const { stdout, stderr } = await runCli(["check", "--json"], { cwd });
+    // What the configuration prints does not stand amid the JSON.
+    expect(stderr).toBe("[]\n");
+    const report = JSON.parse(stdout);
+    expect(report).toMatchObject({
+      valid: true,
+      file: join(cwd, "penstock.config.mjs"),
+      hooks: { guard: ["tell"], close: ["tell"], config: [], setup: [] },
+    });
+    const [{ hooks }] = report.servers;
+    expect(hooks.request).toEqual(["one", "own", "last"]);
+    expect(hooks.response).toEqual(["last", "own", "one"]);
+    expect(hooks.messageDown[0]).toEqual({ plugin: "last", kind: "response", methods: ["ping", "x"], era: null });
+
+    const cli = await use(startCli([], { cwd }));
+    await fetch(`${cli.url}/a`, {
+      method: "POST",
+      headers: { "content-type": "application/json", accept: "application/json, text/event-stream" },
+      body: '{"jsonrpc":"2.0","id":1,"method":"ping"}',
+    });
+    cli.kill("SIGTERM");
+    await cli.exited;
+    const called = JSON.parse(/^\[.*\]$/m.exec(cli.stdout())![0]) as string[];
+    const names = (hook: { plugin: string }[]) => hook.map(({ plugin }) => plugin);
+    const told = {
+      request: hooks.request,
+      up: names(hooks.messageUp),
+      forward: hooks.forward,
+      down: names(hooks.messageDown),
+      response: hooks.response,
+      done: hooks.done,
+    };
+    for (const [hook, plugins] of Object.entries(told))
+      expect(called.filter((call) => call.startsWith(`${hook} `))).toEqual(
+        (plugins as string[]).map((name) => `${hook} ${name}`),
+      );
+
+    const text = await runCli(["check"], { cwd });
+    expect(text.stdout).toContain("  request       one → own → last\n");
+    expect(text.stdout).toContain("  response      last → own → one\n");
+    expect(text.stdout).toContain(
+      "message down  last (response ping,x) → own (response ping,x) → one (response ping,x)\n",
+    );
+    expect(text.stdout).toMatch(/Hooks of the proxy, for all servers:\n {2}guard +tell\n/);
+  });
+
+  test("as a whole, though it is more than a pipe holds, and without complaint to one that leaves", async () => {
+    const servers = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`server-${i}`, { url }]));
+    const cwd = folderWith({ "big.json": { servers } });
+    const { stdout } = await runCli(["check", "--json", "-c", "big.json"], { cwd });
+    expect(stdout.length).toBeGreaterThan(1_000_000);
+    expect(JSON.parse(stdout).servers).toHaveLength(1000);
+    const cli = `"${process.execPath}" "${join(process.cwd(), "dist/core/cli.mjs")}" routes -c big.json`;
+    expect(await shell(`${cli} 2>&1 | head -1`, cwd)).toBe(
+      "  GET,POST,DELETE  http://127.0.0.1:3333/server-0/mcp    server 'server-0'\n",
+    );
+  });
+
+  test("--json: routes as data, and errors too, on stdout with exit code 1", async () => {
+    const cwd = folderWith({ "ok.json": { servers: { a: { url, path: "/x" } } }, "bad.json": { servers: {} } });
+    expect(JSON.parse((await runCli(["routes", "--json", "-c", "ok.json", "-p", "4000"], { cwd })).stdout)).toEqual({
+      origin: "http://127.0.0.1:4000",
+      routes: [{ path: "/x", url: "http://127.0.0.1:4000/x", methods: ["GET", "POST", "DELETE"], owner: "server 'a'" }],
+    });
+    for (const [args, code, message] of [
+      [["check", "--json", "-c", "bad.json"], "BAD_CONFIG", /servers: found an empty object/],
+      [["routes", "--json", "-c", "none.json"], "BAD_CONFIG", /There is no file none\.json/],
+      [["check", "--bogus", "--json"], "BAD_ARGUMENT", /"--bogus" is not an option/],
+      [["init", "--json", "--from", "none.json"], "BAD_CONFIG", /There is no readable file/],
+    ] as const) {
+      const { code: exit, stdout, stderr } = await runCli([...args], { cwd });
+      expect({ exit, stderr }).toEqual({ exit: 1, stderr: "" });
+      expect(JSON.parse(stdout)).toEqual({ error: { code, message: expect.stringMatching(message) } });
+    }
+  });
+
   test("check: the default plugins, where the file names none; and no start that would be refused", async () => {
     const cwd = folderWith({
       "ok.json": { servers: { a: { url } } },
@@ -197,6 +362,40 @@ describe("what is asked for is printed", () => {
 });
 
 describe("a started proxy", () => {
+  test("says what it is and on what it runs", async () => {
+    const cli = await use(startCli(["--url", url, "--port", "0"]));
+    expect(cli.stdout().split("\n")[0]).toBe(
+      `Penstock ${version} on Node.js ${process.versions.node} listening on ${cli.url}`,
+    );
+  });
+
+  test("with --log-format json prints nothing but JSON lines, from its start to its end", async () => {
+    const cli = await use(startCli(["--url", "http://127.0.0.1:1/mcp", "--port", "0", "--log-format=json"]));
+    expect((await fetch(`${cli.url}/mcp`)).status).toBe(502);
+    cli.kill("SIGTERM");
+    await cli.exited;
+    expect(JSON.parse(cli.stdout())).toMatchObject({ level: "info", url: cli.url, servers: ["server"] });
+    const lines = cli
+      .stderr()
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { level: string; message: string });
+    expect(lines.map(({ level }) => level)).toEqual(["warn", "warn", "info"]);
+    const failed = await runCli(["--url", "http://127.0.0.1:1/mcp", "--port", "x", "--log-format", "json"]);
+    expect(JSON.parse(failed.stderr)).toMatchObject({
+      level: "error",
+      message: '--port: "x" is no port; allowed is 0 to 65535.',
+    });
+  });
+
+  test("goes on when whoever reads its log has left", async () => {
+    const cli = await use(startCli(["--url", "http://127.0.0.1:1/mcp", "--port", "0"]));
+    cli.hangUp();
+    for (let i = 0; i < 3; i++) expect((await fetch(`${cli.url}/mcp`)).status).toBe(502);
+    cli.kill("SIGTERM");
+    expect(await cli.exited).toMatchObject({ code: 0 });
+  });
+
   test("connects clients of both eras with --url", async () => {
     const [legacy, modern] = [await use(startLegacyServer()), await use(startModernServer())];
     for (const server of [legacy, modern]) {

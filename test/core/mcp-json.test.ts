@@ -102,11 +102,7 @@ describe("variables in such a file", () => {
 
 describe("a file that cannot be used says why in one message", () => {
   test.each<[string, unknown, string]>([
-    [
-      "no JSON",
-      '{"mcpServers":{"a":{"headers":{"x":s3cret}}}}',
-      "mcp.json is not JSON. At byte 35: a value was expected.",
-    ],
+    ["no JSON", '{"mcpServers":{"a":{"headers":{"x":s3cret}}}}', "mcp.json is not JSON: see line 1, column 36."],
     ["a list", [], "mcp.json is not a JSON object."],
     ["other content", { x: 1 }, 'mcp.json: it has neither "mcpServers" nor "servers".'],
     ["no servers", { mcpServers: {} }, "mcp.json: no server in it can be used."],

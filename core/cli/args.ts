@@ -1,0 +1,95 @@
+/** The options of the command line, and what is no option. */
+import type { ArgsDef } from "citty";
+import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../log.ts";
+
+/** Where servers come from, and how is logged: options of every command that loads a configuration. */
+export const sourceArgs = {
+  config: {
+    type: "string",
+    alias: "c",
+    valueHint: "file",
+    description: "Configuration file; default: penstock.config.{ts,mjs,js,json} in this folder",
+  },
+  url: { type: "string", valueHint: "url", description: "Serve this one MCP server, without a file" },
+  "mcp-json": {
+    type: "string",
+    valueHint: "file",
+    description: "Take servers from an mcpServers file (Claude, Cursor, VS Code)",
+  },
+  "log-level": { type: "enum", options: [...LOG_LEVELS], default: "info", description: "What is logged to stderr" },
+  "log-format": {
+    type: "enum",
+    options: [...LOG_FORMATS],
+    default: "text",
+    description: "json: one object per line, for machines",
+  },
+} satisfies ArgsDef;
+
+/** Where the proxy listens. */
+export const listenArgs = {
+  port: {
+    type: "string",
+    alias: "p",
+    valueHint: "number",
+    description: "Port, 0 for a free one; default: $PORT, the file's, or 3333",
+  },
+  host: {
+    type: "string",
+    valueHint: "address",
+    description: "Address to listen on; default: the file's, or 127.0.0.1",
+  },
+} satisfies ArgsDef;
+
+export const startArgs = {
+  socket: { type: "string", valueHint: "path", description: "Listen on this Unix socket instead of a port" },
+  "tls-cert": { type: "string", valueHint: "file", description: "Listen with TLS: certificate chain, PEM" },
+  "tls-key": { type: "string", valueHint: "file", description: "Listen with TLS: private key, PEM" },
+} satisfies ArgsDef;
+
+export const jsonArg = {
+  json: { type: "boolean", description: "Print JSON, errors too" },
+} satisfies ArgsDef;
+
+export const builtIn = {
+  help: { type: "boolean", alias: "h", description: "Show this" },
+  version: { type: "boolean", alias: "v", description: "Print the version" },
+} satisfies ArgsDef;
+
+/** What the commands read. */
+export interface Args {
+  config?: string;
+  url?: string;
+  "mcp-json"?: string;
+  "log-level"?: LogLevel;
+  "log-format"?: LogFormat;
+  port?: string;
+  host?: string;
+  socket?: string;
+  "tls-cert"?: string;
+  "tls-key"?: string;
+  json?: boolean;
+  from?: string;
+  force?: boolean;
+}
+
+/**
+ * citty takes unknown options in silence; a mistyped `--prot 8080` must not start a proxy elsewhere.
+ *
+ * @throws an error with the code `EARG`
+ */
+export function refuseUnknown(args: readonly string[], defined: ArgsDef): void {
+  for (let i = 0; i < args.length; i++) {
+    const [name, value] = args[i]!.split("=", 2) as [string, string?];
+    const found = Object.entries(defined).find(
+      ([long, arg]) => name === `--${long}` || ("alias" in arg && name === `-${String(arg.alias)}`),
+    );
+    if (!found) throw badArgument(`${JSON.stringify(args[i])} is not an option of this command.`);
+    if (found[1].type === "boolean" && value !== undefined) throw badArgument(`${name} takes no value.`);
+    if (found[1].type === "boolean" || value !== undefined) continue;
+    if (args[++i] === undefined || args[i]!.startsWith("--")) throw badArgument(`${name} needs a value.`);
+  }
+}
+
+export function badArgument(message: string): Error {
+  return Object.assign(new Error(message), { code: "EARG" });
+}

@@ -1,0 +1,79 @@
+/** From options to a configuration, and to the place where the proxy listens. */
+import { resolve } from "node:path";
+import { standard } from "../../plugins/standard.ts";
+import { loadConfigFile } from "../config.ts";
+import { ProxyError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { readMcpJson } from "../mcp-json.ts";
+import { readListenTls } from "../pem.ts";
+import type { Redactor } from "../redact.ts";
+import { registerSecrets } from "../secrets.ts";
+import type { ServeOptions } from "../serve.ts";
+import type { PenstockConfig } from "../types.ts";
+import type { Args } from "./args.ts";
+
+/** From `--url`, or the file together with `--mcp-json`. Only here, never in `createPenstock`, is the default preset added. */
+export async function loadSources(
+  args: Args,
+  log: Logger,
+  redactor: Redactor,
+): Promise<{ config: PenstockConfig; file?: string }> {
+  const { url, config: configFile, "mcp-json": mcpJson } = args;
+  if (url !== undefined) {
+    if (configFile !== undefined || mcpJson !== undefined)
+      throw usage("--url stands for a configuration of its own; leave --config and --mcp-json away.");
+    const config = { servers: { server: { url } } };
+    registerSecrets(config, [], redactor);
+    return { config: { ...config, plugins: standard() } };
+  }
+  const loaded =
+    mcpJson !== undefined && configFile === undefined
+      ? undefined
+      : await loadConfigFile(configFile, process.cwd(), redactor);
+  const imported = mcpJson === undefined ? undefined : readMcpJson(mcpJson, log, redactor);
+  if (!loaded && !imported)
+    throw usage(
+      "There is nothing to serve. Give --url URL or --mcp-json FILE, or write a configuration: `penstock init`.",
+    );
+  const twice = Object.keys(imported?.servers ?? {}).find((name) => loaded?.config.servers[name]);
+  if (twice) throw usage(`Server '${twice}' stands in ${loaded!.file} and in ${mcpJson}. Rename one.`);
+  const config = { ...loaded?.config, servers: { ...loaded?.config.servers, ...imported?.servers } };
+  return { config: { ...config, plugins: config.plugins ?? standard() }, file: loaded?.file ?? mcpJson };
+}
+
+/** Options win over the environment, which wins over the file. */
+export function listenOptions(args: Args, config: PenstockConfig): ServeOptions {
+  const { socket, "tls-cert": cert, "tls-key": key } = args;
+  if (socket !== undefined && (args.port ?? args.host) !== undefined)
+    throw usage("--socket stands in place of --port and --host; leave them away.");
+  if ((cert === undefined) !== (key === undefined))
+    throw usage(`${cert === undefined ? "--tls-key needs --tls-cert" : "--tls-cert needs --tls-key"} beside it.`);
+  const named = args.port ?? args.host;
+  const onSocket = socket !== undefined || (named === undefined && config.socket !== undefined);
+  return {
+    ...(onSocket
+      ? { socket: socket === undefined ? config.socket : resolve(socket) }
+      : {
+          socket: undefined,
+          port: portOf(args) ?? config.port ?? 3333,
+          host: args.host ?? config.host ?? "127.0.0.1",
+        }),
+    tls:
+      cert === undefined || key === undefined
+        ? config.tls
+        : readListenTls({ cert, key }, process.cwd(), { cert: "--tls-cert", key: "--tls-key" }),
+  };
+}
+
+function portOf(args: Args): number | undefined {
+  const port = args.port ?? (process.env.PORT || undefined);
+  if (port === undefined) return undefined;
+  if (/^\d{1,5}$/.test(port) && Number(port) <= 65_535) return Number(port);
+  throw usage(
+    `${args.port === undefined ? "PORT" : "--port"}: ${JSON.stringify(port)} is no port; allowed is 0 to 65535.`,
+  );
+}
+
+export function usage(hint: string): ProxyError {
+  return new ProxyError("BAD_CONFIG", { hint });
+}

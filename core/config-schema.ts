@@ -1,0 +1,158 @@
+/** What a configuration may hold, and what is said about one that does not. */
+import { dirname, resolve } from "node:path";
+import { z } from "zod";
+import { isRecord } from "./body/message.ts";
+import { ProxyError } from "./errors.ts";
+import { readListenTls, readServerTls } from "./pem.ts";
+import type { PenstockConfig } from "./types.ts";
+
+const ms = z.number("a number of milliseconds").int("whole milliseconds").min(0, "0 or more milliseconds");
+const plugins = z
+  .custom(
+    (value) => value === undefined || value === null || typeof value === "object" || !value,
+    "a plugin, or a list of plugins",
+  )
+  .optional();
+const size = z.int("a whole number of bytes").min(1, "1 byte or more").optional();
+const path = z.string('a path such as "/mcp"').regex(/^\/[^\s?#]*$/, 'a path that begins with "/", without query');
+const strings = z.record(z.string(), z.string());
+
+const server = z.strictObject({
+  url: z
+    .string('an http: or https: URL, e.g. "https://docs.example.com/mcp"')
+    .refine(
+      (text) => URL.canParse(text) && /^https?:/i.test(text),
+      'an http: or https: URL, e.g. "https://docs.example.com/mcp"',
+    )
+    .refine(
+      (text) => !URL.canParse(text) || new URL(text).username + new URL(text).password === "",
+      "a URL without user and password; set an authorization header in `headers`",
+    ),
+  transport: z.literal("http").optional(),
+  headers: strings.optional(),
+  path: z.union([path, z.array(path).min(1)]).optional(),
+  plugins,
+  timeouts: z.strictObject({ connect: ms, headers: ms, call: ms, body: ms, stream: ms }).partial().optional(),
+  tls: z
+    .strictObject({
+      ca: z.union([z.string(), z.array(z.string())]),
+      cert: z.string(),
+      key: z.string(),
+      passphrase: z.string(),
+      rejectUnauthorized: z.boolean(),
+    })
+    .partial()
+    .optional(),
+  auth: z.literal("passthrough").optional(),
+  maxRequestBytes: size,
+  maxMessageBytes: size,
+});
+
+const schema = z.strictObject({
+  servers: z
+    .record(z.string().min(1), server)
+    .refine((servers) => Object.keys(servers).length > 0, "at least one server"),
+  plugins,
+  port: z.int("a whole number from 0 to 65535").min(0, "0 to 65535").max(65_535, "0 to 65535").optional(),
+  host: z.string().min(1, 'an address such as "127.0.0.1"').optional(),
+  socket: z.string('a path such as "/run/penstock.sock"').min(1, 'a path such as "/run/penstock.sock"').optional(),
+  tls: z.strictObject({ cert: z.string(), key: z.string(), passphrase: z.string().optional() }).optional(),
+  drainTimeout: ms.optional(),
+  allowUnauthenticated: z.boolean().optional(),
+  publicUrl: z.string('a URL such as "https://mcp.example.com"').optional(),
+  trustedProxies: z.array(z.string('"loopback", an address, or a CIDR block')).optional(),
+});
+
+/**
+ * Checks a configuration whose variables are filled in.
+ *
+ * @param mistakes that are known already; of one place only the first is told
+ * @throws ProxyError `BAD_CONFIG` with every mistake
+ */
+export function validate(input: Record<string, unknown>, source: string, mistakes: string[]): PenstockConfig {
+  const result = schema.safeParse(withoutCommands(input, mistakes), { reportInput: true });
+  const places = new Set(mistakes.map(placeOf));
+  if (input.socket !== undefined && (input.port ?? input.host) !== undefined)
+    mistakes.push("socket: found beside port or host; allowed is one of them.");
+  if (!result.success)
+    mistakes.push(...result.error.issues.flatMap(explain).filter((mistake) => !places.has(placeOf(mistake))));
+  if (mistakes.length > 0) throw bad(`${source}:\n${mistakes.map((mistake) => `  - ${mistake}`).join("\n")}`);
+  const config = result.data as PenstockConfig;
+  for (const [name, { tls }] of Object.entries(config.servers))
+    if (tls) readServerTls(tls, dirname(source), `servers.${name}.tls`);
+  if (config.tls) config.tls = readListenTls(config.tls, dirname(source));
+  if (config.socket) config.socket = resolve(dirname(source), config.socket);
+  return config;
+}
+
+function placeOf(mistake: string): string {
+  return mistake.slice(0, mistake.indexOf(": "));
+}
+
+/** A server that is started by a command is one mistake, and not as many as it has keys. */
+function withoutCommands(input: Record<string, unknown>, mistakes: string[]): unknown {
+  if (!isRecord(input.servers)) return input;
+  const servers = Object.entries(input.servers).map(([name, entry]) => {
+    if (!isRecord(entry) || entry.command === undefined) return [name, entry];
+    mistakes.push(
+      `servers.${name}.command: servers that are started by a command are not supported yet; give the url of one that speaks HTTP.`,
+    );
+    return [name, { url: "http://command.invalid" }];
+  });
+  return { ...input, servers: Object.fromEntries(servers) };
+}
+
+/** One sentence per mistake: where, what was found, what is allowed. */
+function explain(issue: z.core.$ZodIssue): string[] {
+  const where = issue.path.join(".") || "the configuration";
+  if (issue.code === "unrecognized_keys")
+    return issue.keys.map((key) => `${[...issue.path, key].join(".")}: unknown key. ${allowedKeys(issue.path)}`);
+  // One value or a list of them: the branch that was meant.
+  if (issue.code === "invalid_union")
+    return issue.errors
+      .at(Array.isArray(issue.input) ? -1 : 0)!
+      .flatMap((inner) => explain({ ...inner, path: [...issue.path, ...inner.path] }));
+  const found = issue.input === undefined ? "it is missing" : `found ${describe(issue.path, issue.input)}`;
+  const wanted =
+    issue.code === "invalid_type"
+      ? issue.message.startsWith("Invalid")
+        ? WANTED[issue.expected]
+        : issue.message
+      : issue.code === "invalid_value"
+        ? issue.values.map((value) => JSON.stringify(value)).join(" or ")
+        : issue.message;
+  return [
+    `${where}: ${found}; allowed is ${wanted}.${issue.path.at(-1) === "transport" ? " HTTP+SSE and stdio servers are not supported yet." : ""}`,
+  ];
+}
+
+const WANTED: Partial<Record<string, string>> = {
+  string: "a string",
+  boolean: "true or false",
+  object: "an object",
+  record: "an object",
+  array: "a list",
+};
+
+function allowedKeys(path: readonly PropertyKey[]): string {
+  if (path[0] === "tls") return `Allowed are ${Object.keys(schema.shape.tls.unwrap().shape).join(", ")}.`;
+  const shape = path[0] !== "servers" ? schema.shape : path.length === 2 ? server.shape : undefined;
+  const inner = path[2] === "timeouts" || path[2] === "tls" ? server.shape[path[2]].unwrap().shape : undefined;
+  return shape || inner ? `Allowed are ${Object.keys((inner ?? shape)!).join(", ")}.` : "";
+}
+
+/** A value may hold a secret: only what cannot is shown. */
+function describe(path: readonly PropertyKey[], value: unknown): string {
+  if (Array.isArray(value)) return "a list";
+  if (value === null) return "null";
+  if (typeof value === "object") return Object.keys(value).length === 0 ? "an empty object" : "an object";
+  const mayShow =
+    (path.length === 1 && path[0] !== "tls") ||
+    (path[2] !== "headers" &&
+      (typeof value !== "string" ? path.at(-1) !== "passphrase" : path[2] === "transport" || path[2] === "path"));
+  return mayShow ? JSON.stringify(value) : `a ${typeof value}`;
+}
+
+function bad(hint: string): ProxyError {
+  return new ProxyError("BAD_CONFIG", { hint });
+}
