@@ -146,7 +146,6 @@ describe("a connection", () => {
     for (let id = 0; id < 50; id++) {
       client.send(post(call(id)));
       expect((await client.receiveResponse()).status).toBe(200);
-      // The server's FIN was sent with its answer: what follows at once must see it.
     }
     expect(server.requests).toBe(50);
   });
