@@ -146,7 +146,6 @@ describe("a connection", () => {
     for (let id = 0; id < 50; id++) {
       client.send(post(call(id)));
       expect((await client.receiveResponse()).status).toBe(200);
-      // The server's FIN was sent with its answer: what follows at once must see it.
     }
     expect(server.requests).toBe(50);
   });
@@ -158,13 +157,15 @@ describe("a large request", () => {
   const limits = { maxRequestBytes: 2 * SIZE };
 
   test("that is answered before it was read is answered at once, and its connection ends", async () => {
-    const server = await once((connection) => void connection);
-    server.connection(0).then(
-      async (connection) => {
-        connection.pause();
-        connection.send(jsonAnswer("{}", "413 Content Too Large"));
-      },
-      () => {},
+    const server = await use(
+      rawServer(async (connection) => {
+        if (connection.index === 0) {
+          connection.pause();
+          return void connection.send(jsonAnswer("{}", "413 Content Too Large"));
+        }
+        await connection.receiveRequest();
+        connection.send(jsonAnswer('"fine"'));
+      }),
     );
     const client = await clientOf(server.url, limits);
     client.send(post(body));
