@@ -103,7 +103,14 @@ describe("Host", () => {
     expect(server.requests).toBe(0);
   });
 
-  const hosts = ["mcp.example.com", "*.example.org", "192.0.2.7:8080", "2001:db8::7", "secure.test:443", "münchen.test"];
+  const hosts = [
+    "mcp.example.com",
+    "*.example.org",
+    "192.0.2.7:8080",
+    "2001:db8::7",
+    "secure.test:443",
+    "münchen.test",
+  ];
   test.each([
     ["mcp.example.com", 200],
     ["MCP.example.com:8443", 200],
@@ -164,7 +171,7 @@ describe("Host", () => {
     expect(verdict(guard, { host: "localhost" }, "https://evil.test")).toBe(403);
   });
 
-  test("many names neither fill the memory nor the way of others", async () => {
+  test("many names do not get in the way of others, or of what is refused", async () => {
     const servers = { one: { url: "http://127.0.0.1:9/mcp", path: "/mcp" } };
     const penstock = createPenstock({ servers, plugins: [hostGuard(), discovery] });
     const status = async (host: string) => (await penstock.fetch(new Request(`http://${host}${DOCUMENT}`))).status;
@@ -228,7 +235,8 @@ describe("Origin", () => {
     expect(status).toBe(200);
     expect(cors).toEqual({
       "access-control-allow-origin": origin,
-      "access-control-expose-headers": "Mcp-Session-Id, WWW-Authenticate, MCP-Protocol-Version, X-Request-Id, Retry-After",
+      "access-control-expose-headers":
+        "Mcp-Session-Id, WWW-Authenticate, MCP-Protocol-Version, X-Request-Id, Retry-After",
       vary: "Origin",
     });
     // What the server says about pages is not for this origin: one field, not two.
@@ -261,7 +269,13 @@ describe("Origin", () => {
     expect(server.requests).toBe(0);
   });
 
-  const origins = ["https://app.example.com", "https://*.example.org", "http://localhost:*", "tauri://localhost", "null"];
+  const origins = [
+    "https://app.example.com",
+    "https://*.example.org",
+    "http://localhost:*",
+    "tauri://localhost",
+    "null",
+  ];
   test.each([
     ["https://app.example.com", 200],
     ["https://app.example.com:443", 200],
@@ -354,14 +368,17 @@ describe("CORS", () => {
     [405, {}, { method: "PATCH" }],
     [400, {}, { body: "{" }],
     [502, { down: true }, {}],
-  ] as [number, { more?: Plugin[]; down?: boolean }, Asked][])("%i has the fields too", async (status, setting, asked) => {
-    const { ask, server } = await start({}, {}, setting.more);
-    if (setting.down) await server.close();
-    const answer = await ask({ ...asked, fields: [page] });
-    expect(answer.status).toBe(status);
-    expect(answer.cors).toMatchObject({ "access-control-allow-origin": "http://localhost:6274", vary: "Origin" });
-    expect(answer.cors["access-control-expose-headers"]).toContain("WWW-Authenticate");
-  });
+  ] as [number, { more?: Plugin[]; down?: boolean }, Asked][])(
+    "%i has the fields too",
+    async (status, setting, asked) => {
+      const { ask, server } = await start({}, {}, setting.more);
+      if (setting.down) await server.close();
+      const answer = await ask({ ...asked, fields: [page] });
+      expect(answer.status).toBe(status);
+      expect(answer.cors).toMatchObject({ "access-control-allow-origin": "http://localhost:6274", vary: "Origin" });
+      expect(answer.cors["access-control-expose-headers"]).toContain("WWW-Authenticate");
+    },
+  );
 
   test("an event stream has them in its head, which nothing holds back", async () => {
     const second = gate();
@@ -395,7 +412,10 @@ describe("paths that every page may read", () => {
     const read = { "access-control-allow-origin": "*", vary: "Origin" };
     for (const origin of [stranger, "origin: null"]) {
       expect(await ask({ method: "GET", path: DOCUMENT, fields: [origin] })).toMatchObject({ status: 200, cors: read });
-      expect(await ask({ method: "HEAD", path: DOCUMENT, fields: [origin] })).toMatchObject({ status: 200, cors: read });
+      expect(await ask({ method: "HEAD", path: DOCUMENT, fields: [origin] })).toMatchObject({
+        status: 200,
+        cors: read,
+      });
     }
     const { status, cors } = await ask({
       method: "OPTIONS",
