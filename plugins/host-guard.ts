@@ -47,7 +47,7 @@ const MAX_AGE = "600";
 /**
  * Refuses requests under a Host that this proxy is not known by (DNS rebinding: MCP Streamable HTTP, Security Warning), and
  * requests of web pages whose Origin is not allowed. Allowed pages get the CORS fields that browsers ask for; no refused one
- * does. Programs send no Origin, and pass.
+ * does. Programs send no Origin, and pass. Belongs into the root list: it decides before it is known which server is meant.
  *
  * @throws ProxyError `BAD_OPTION`
  */
