@@ -8,8 +8,8 @@ import { folderWith } from "./files.ts";
 const use = testScope();
 const CALL = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"slow"}}';
 const RESULT = '{"jsonrpc":"2.0","id":1,"result":{}}';
-const post = `POST /mcp HTTP/1.1\r\nhost: x\r\naccept: application/json, text/event-stream\r\ncontent-type: application/json\r\ncontent-length: ${CALL.length}\r\n\r\n${CALL}`;
-const get = "GET /mcp HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\r\n";
+const post = `POST /mcp HTTP/1.1\r\nhost: localhost\r\naccept: application/json, text/event-stream\r\ncontent-type: application/json\r\ncontent-length: ${CALL.length}\r\n\r\n${CALL}`;
+const get = "GET /mcp HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n";
 const EVENT = "data: {}\n\n";
 
 /** An upstream that holds each call until the gate opens, and each GET stream for ever; a proxy in front of it. */
@@ -77,7 +77,7 @@ describe.each([
     const { cli } = await start({ env });
     // A kept-alive connection without a request is nothing to wait for.
     const idle = await use(rawClient(cli.port));
-    idle.send("GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n");
+    idle.send("GET /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n");
     expect((await idle.receiveResponse()).status).toBe(404);
     cli.kill(signal);
     const { code, ms } = await within(cli.exited, "the exit");
@@ -116,7 +116,7 @@ describe("the deadline of a stop", () => {
   test("is not waited for: kept-alive connections are closed, at once or with their answer", async () => {
     const { cli, opened, called } = await start();
     const [caller, idle] = [await use(rawClient(cli.port)), await use(rawClient(cli.port))];
-    idle.send("GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n");
+    idle.send("GET /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n");
     await idle.receiveResponse();
     caller.send(post);
     await within(called.promise, "the call at the upstream");

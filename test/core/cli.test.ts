@@ -355,7 +355,7 @@ describe("what is asked for is printed", () => {
       "open.json": { servers: { a: { url } }, host: "0.0.0.0" },
     });
     expect((await runCli(["check", "-c", "ok.json"], { cwd })).stdout).toMatch(
-      /1\. +mounts[^]*2\. +request-log[^]*3\. +unsupported[^]*4\. +sse-relay[^]*The configuration is valid\.\n$/,
+      /1\. +host-guard[^]*2\. +mounts[^]*3\. +request-log[^]*4\. +unsupported[^]*5\. +sse-relay[^]*The configuration is valid\.\n$/,
     );
     await refused(["check", "-c", "open.json"], /host: "0\.0\.0\.0" can be reached from other machines/, { cwd });
   });

@@ -22,7 +22,7 @@ async function setUp(plugins: unknown = []) {
 function bytes(body: Buffer): Buffer {
   return Buffer.concat([
     Buffer.from(
-      `POST /mcp HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`,
+      `POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`,
     ),
     body,
   ]);
@@ -84,7 +84,7 @@ describe("a body that is refused", () => {
   test("too many bytes in chunks: 413 while the client is still sending, and no second request on that connection", async () => {
     const { server, client } = await setUp([standard()]);
     client.send(
-      "POST /mcp HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
+      "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
     );
     client.send(chunk("x".repeat(LIMIT / 2)));
     client.send(chunk("x".repeat(LIMIT)));
@@ -98,7 +98,7 @@ describe("a body that is refused", () => {
   test("a content-length beyond the limit: 413 before a byte of the body", async () => {
     const { server, client } = await setUp();
     client.send(
-      `POST /mcp HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${LIMIT + 1}\r\n\r\n`,
+      `POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${LIMIT + 1}\r\n\r\n`,
     );
     expect((await client.receiveResponse()).status).toBe(413);
     expect(server.connections).toHaveLength(0);

@@ -41,7 +41,13 @@ it("has no block that these tests do not know", () => {
     "npm ci && npm start\n",
     ...blocks.filter(({ code }) => code.startsWith("curl ")).map(({ code }) => code),
   ];
-  const labels = ["run=check", "penstock.config.ts", "playground/plugins/polite.ts", "polite.test.ts"];
+  const labels = [
+    "run=check",
+    "penstock.config.ts",
+    "closed.config.ts",
+    "playground/plugins/polite.ts",
+    "polite.test.ts",
+  ];
   const unknown = blocks.filter(
     ({ language, label, code }) => language !== "text" && !labels.includes(label) && !known.includes(code),
   );
@@ -86,6 +92,20 @@ it("has a configuration that is valid, and a command that starts", async () => {
   const [, , ...args] = labelled("run=check").trim().split(" ");
   const cli = await use(startCli([...args, "--port", "0"]));
   expect(cli.stdout()).toContain("https://docs.example.com/mcp");
+});
+
+it("has a configuration with keys that is valid, and says which key is missing", async () => {
+  await inFolder(async (folder) => {
+    const file = join(folder, "closed.config.ts");
+    writeFileSync(file, labelled("closed.config.ts"));
+    const keys = { ANNA_KEY: "0123456789abcdef", CI_KEY: "fedcba9876543210" };
+    const valid = await runCli(["check", "--config", file], { env: keys });
+    expect(valid).toMatchObject({ code: 0, stderr: "" });
+    expect(valid.stdout).toMatch(/host-guard[^]*api-keys/);
+    const missing = await runCli(["check", "--config", file], { env: { ...keys, CI_KEY: undefined } });
+    expect(missing.code).toBe(1);
+    expect(missing.stderr).toContain(`keys["ci"]: there is no key.`);
+  });
 });
 
 it("has a plugin and a test of it that pass", async () => {

@@ -2,6 +2,8 @@
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { PluginOption } from "mcp-penstock";
+import { apiKeys } from "mcp-penstock/plugins/api-keys";
+import { hostGuard } from "mcp-penstock/plugins/host-guard";
 import { mounts } from "mcp-penstock/plugins/mounts";
 import { rateLimit } from "mcp-penstock/plugins/rate-limit";
 import { requestLog } from "mcp-penstock/plugins/request-log";
@@ -12,6 +14,8 @@ import { unsupported } from "mcp-penstock/plugins/unsupported";
 import { pluginContract } from "mcp-penstock/testing";
 
 const makers: Record<string, () => PluginOption> = {
+  "api-keys": () => apiKeys({ keys: { ci: "0123456789abcdef" } }),
+  "host-guard": hostGuard,
   mounts,
   // Four requests, then nothing: what one principal uses up must not be missing elsewhere.
   "rate-limit": () => rateLimit({ perMinute: 1, burst: 4, tools: { echo: { perMinute: 1, burst: 1 } } }),
