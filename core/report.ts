@@ -6,7 +6,7 @@ import type { Plugin } from "./types.ts";
 /** Printed once the proxy listens. */
 export function banner(penstock: Penstock, origin: string, version: string, file: string | undefined): string {
   const lines = [
-    `Penstock ${version} listening on ${origin}`,
+    `Penstock ${version} on ${runtime()} listening on ${origin}`,
     ...(file ? [`Configuration: ${file}`] : []),
     "",
     listMounts(penstock, origin),
@@ -22,6 +22,12 @@ export function banner(penstock: Penstock, origin: string, version: string, file
     );
   }
   return lines.join("\n");
+}
+
+/** What runs this, e.g. `Bun 1.4.4`. Bun and Deno name a version of Node as well: the one that they imitate. */
+function runtime(): string {
+  const { bun, deno, node } = process.versions;
+  return bun ? `Bun ${bun}` : deno ? `Deno ${deno}` : `Node.js ${node}`;
 }
 
 /** One line per server: where clients reach it, and where it is. */
