@@ -12,6 +12,7 @@ const startingProxies = readdirSync("test", { recursive: true, encoding: "utf8" 
   .map((file) => `test/${file}`)
   .filter((file) => /\b(?:front|startProxy|startCli|runCli)\(/.test(readFileSync(file, "utf8")));
 
+const inProcess = { extends: true as const, test: { name: "node", include: ["test/**/*.test.ts"] } };
 const runtimes = RUNTIME_NAMES.map((name) => ({
   extends: true as const,
   test: {
@@ -25,7 +26,6 @@ const runtimes = RUNTIME_NAMES.map((name) => ({
 
 export default defineConfig({
   test: {
-    include: [own ?? "test/**/*.test.ts"],
     pool: "forks",
     maxWorkers: 2,
     testTimeout: 10_000,
@@ -33,6 +33,6 @@ export default defineConfig({
     reporters: ["default", new RuntimesReporter()],
     // The built package is loaded by Node itself, as users load it.
     server: { deps: { external: [/\/dist\//] } },
-    ...(!own && { projects: [{ extends: true, test: { name: "node" } }, ...runtimes] }),
+    ...(own ? { include: [own] } : { projects: [inProcess, ...runtimes] }),
   },
 });
