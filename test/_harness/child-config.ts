@@ -20,7 +20,8 @@ export function configModule(config: unknown): string {
 function source(value: unknown, imports: Map<string, string>): string {
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "bigint") return `${value}n`;
-  if (typeof value === "function" || typeof value === "symbol") throw new NotPortableError("their plugins live in the test process");
+  if (typeof value === "function" || typeof value === "symbol")
+    throw new NotPortableError("their plugins live in the test process");
   if (typeof value !== "object" || value === null) return Object.is(value, -0) ? "-0" : String(value);
   if (value instanceof RegExp) return `new RegExp(${JSON.stringify(value.source)}, ${JSON.stringify(value.flags)})`;
   const origin = originOf(value);
@@ -30,7 +31,8 @@ function source(value: unknown, imports: Map<string, string>): string {
     return index === undefined ? made : `${made}[${index}]`;
   }
   if (Array.isArray(value)) return `[${value.map((each) => source(each, imports)).join(", ")}]`;
-  if (![Object.prototype, null].includes(Object.getPrototypeOf(value) as object)) throw new NotPortableError("their plugins live in the test process");
+  if (![Object.prototype, null].includes(Object.getPrototypeOf(value) as object))
+    throw new NotPortableError("their plugins live in the test process");
   const entries = Object.entries(value).map(([key, each]) => `${JSON.stringify(key)}: ${source(each, imports)}`);
   return `{ ${entries.join(", ")} }`;
 }

@@ -38,7 +38,12 @@ export function runtime(): Runtime {
   const { dependencies } = JSON.parse(readFileSync(new URL("package.json", folder), "utf8")) as {
     dependencies: Record<string, string>;
   };
-  return { label, version: dependencies[bin]!, command: fileURLToPath(new URL(`node_modules/.bin/${bin}`, folder)), args };
+  return {
+    label,
+    version: dependencies[bin]!,
+    command: fileURLToPath(new URL(`node_modules/.bin/${bin}`, folder)),
+    args,
+  };
 }
 
 /** @throws Error when the banner was printed by another runtime than this project's: a shim in between would prove nothing */

@@ -41,15 +41,24 @@ export function failingAnswers(): Plugin {
   return { name: "broken", response: (_exchange, { status }) => (status === 200 ? fail("error") : undefined) };
 }
 
-/** A hook that answers in place of the server: with text, or `asResponse` with a Response that comes later. */
+/** A hook that answers at one path in place of the server. @param body JSON text for a `request` hook */
 export function answering(
   hook: "guard" | "request",
   body: string,
-  { status = 200, asResponse = false }: { status?: number; asResponse?: boolean } = {},
+  {
+    status = 200,
+    path = "/mcp",
+    asResponse = false,
+  }: {
+    status?: number;
+    path?: string;
+    /** A Response that comes later, in place of an Answer. */ asResponse?: boolean;
+  } = {},
 ): Plugin {
+  const name = `answering-${body}`;
   const answer = () => new Response(body, { status });
-  if (hook === "guard") return { name: body, guard: ({ url }) => (url.pathname === "/mcp" ? answer() : undefined) };
-  return { name: body, request: asResponse ? async () => answer() : () => json(body, status) };
+  if (hook === "guard") return { name, guard: ({ url }) => (url.pathname === path ? answer() : undefined) };
+  return { name, request: asResponse ? async () => answer() : () => json(JSON.parse(body), status) };
 }
 
 /** Tells each answer's status in the header `x-seen`. */

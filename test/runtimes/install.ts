@@ -14,7 +14,9 @@ const stamp = join(folder, "node_modules", ".installed");
 const INSTALL_MS = 300_000;
 
 export async function setup(): Promise<void> {
-  const wanted = createHash("sha256").update(readFileSync(join(folder, "package-lock.json"))).digest("hex");
+  const wanted = createHash("sha256")
+    .update(readFileSync(join(folder, "package-lock.json")))
+    .digest("hex");
   const installed = () => existsSync(stamp) && readFileSync(stamp, "utf8") === wanted;
   while (!installed()) {
     if (!acquire()) {

@@ -68,8 +68,10 @@ export async function rawServer(script: Script | Step[] = [], { allowHalfOpen = 
     async close() {
       const stopped = stop(server);
       // A reset in the middle of an orderly end fails in libuv, and Node then never emits `close`.
-      for (const { socket } of accepted.entries)
-        if (!socket.destroyed) socket.writableEnded ? socket.destroy() : socket.resetAndDestroy();
+      for (const { socket } of accepted.entries) {
+        if (socket.writableEnded) socket.destroy();
+        else if (!socket.destroyed) socket.resetAndDestroy();
+      }
       await Promise.all([stopped, ...accepted.entries.map((connection) => connection.closed)]);
       if (failures.length > 0) throw failures[0];
     },
