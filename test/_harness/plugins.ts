@@ -56,6 +56,7 @@ export const { toolFilter } = remembered("dist/plugins/tool-filter.mjs", toolFil
 export const { unsupported } = remembered("dist/plugins/unsupported.mjs", unsupportedModule);
 export const {
   answering,
+  byName,
   calm,
   counting,
   failing,
@@ -63,8 +64,11 @@ export const {
   failingLate,
   framing,
   markAnswers,
+  marking,
   onMessage,
   retry,
+  routes,
   stopping,
+  teapot,
   wrapping,
 } = remembered("test/_harness/test-plugins.ts", ownModule);

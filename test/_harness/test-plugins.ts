@@ -8,6 +8,7 @@ import {
   type MessageHook,
   type Plugin,
   ProxyError,
+  type Route,
   defineState,
   discard,
   json,
@@ -175,5 +176,60 @@ export function counting(): Plugin {
     },
     response: (exchange, answer) =>
       answer.headers.set("x-slots", `${exchange.mount.get(calls)} ${exchange.get(mine) === exchange.id}`),
+  };
+}
+
+/** A route of `routes()`. */
+interface TestRoute extends Pick<Route, "path"> {
+  method?: Route["method"];
+  access?: Route["access"];
+  /** Tell who asked and whether details may be shown, send back the body, or throw. @default "tell" */
+  does?: "tell" | "echo" | "fail";
+}
+
+/** A plugin with these routes, public GET ones where nothing else is said. */
+export function routes(...list: TestRoute[]): Plugin {
+  const handlers: Record<string, Route["handler"]> = {
+    tell: ({ principal, trusted }) => Response.json({ who: principal?.id ?? null, trusted }),
+    echo: async (request) => new Response(await request.text()),
+    fail: () => fail("error"),
+  };
+  return {
+    name: "routes",
+    setup(app) {
+      for (const { does = "tell", ...route } of list)
+        app.route({ method: "GET", access: "public", handler: handlers[does]!, ...route });
+    },
+  };
+}
+
+/** Knows callers by the header `x-name`. */
+export function byName(): Plugin {
+  return {
+    name: "by-name",
+    credentials: ["x-name"],
+    authenticate(request) {
+      const id = request.headers.get("x-name");
+      return id ? { id, scopes: [] } : undefined;
+    },
+  };
+}
+
+/** A guard that answers everything with 418: what has another status never reached it. */
+export function teapot(): Plugin {
+  return { name: "teapot", guard: () => new Response(null, { status: 418 }) };
+}
+
+/** A guard that adds fields to every answer, and stops what asks for `/stop`. */
+export function marking(): Plugin {
+  return {
+    name: "marks",
+    guard(request, added) {
+      added.set("x-mark", "1");
+      added.append("vary", "Origin");
+      return request.url.pathname === "/stop"
+        ? new Response("stopped", { status: 403, headers: { vary: "Accept" } })
+        : undefined;
+    },
   };
 }
