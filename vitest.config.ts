@@ -1,14 +1,38 @@
+import { readFileSync, readdirSync } from "node:fs";
 import { defineConfig } from "vitest/config";
+import { RUNTIME_NAMES } from "./test/_harness/runtimes.ts";
+import { RuntimesReporter } from "./test/runtimes/reporter.ts";
+
+// The README's own test file is run from a folder of its own.
+const { PENSTOCK_TEST_INCLUDE: own } = process.env;
+
+/** Test files that start a proxy: they run on every runtime. The harness tests itself on one. */
+const startingProxies = readdirSync("test", { recursive: true, encoding: "utf8" })
+  .filter((file) => file.endsWith(".test.ts") && !file.startsWith("_harness"))
+  .map((file) => `test/${file}`)
+  .filter((file) => /\b(?:front|startProxy|startCli|runCli)\(/.test(readFileSync(file, "utf8")));
+
+const inProcess = { extends: true as const, test: { name: "node", include: ["test/**/*.test.ts"] } };
+const runtimes = RUNTIME_NAMES.map((name) => ({
+  extends: true as const,
+  test: {
+    name,
+    include: startingProxies,
+    env: { PENSTOCK_RUNTIME: name },
+    globalSetup: "test/runtimes/install.ts",
+    setupFiles: "test/runtimes/setup.ts",
+  },
+}));
 
 export default defineConfig({
   test: {
-    // The README's own test file is run from a folder of its own.
-    include: [process.env.PENSTOCK_TEST_INCLUDE ?? "test/**/*.test.ts"],
     pool: "forks",
     maxWorkers: 2,
     testTimeout: 10_000,
     retry: 0,
+    reporters: ["default", new RuntimesReporter()],
     // The built package is loaded by Node itself, as users load it.
     server: { deps: { external: [/\/dist\//] } },
+    ...(own ? { include: [own] } : { projects: [inProcess, ...runtimes] }),
   },
 });

@@ -20,14 +20,20 @@ export function refuseTarget(request: ServerRequest): string | undefined {
     // The host program has parsed the request already; some of them let the Host field decide the path.
     const host = request.headers.get("host");
     if (host !== null && !HOST.test(host)) return "The Host field is not a host.";
-    return refusePath(new URL(request.url).pathname);
+    return URL.canParse(request.url) ? refusePath(new URL(request.url).pathname) : "The target is no URL.";
   }
   const { rawHeaders, url: target = "" } = node;
   let host: string | undefined;
+  let credentials = 0;
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]!.length !== 4 || rawHeaders[i]!.toLowerCase() !== "host") continue;
-    if (host !== undefined) return "There are several Host fields.";
-    host = rawHeaders[i + 1]!;
+    const name = rawHeaders[i]!;
+    if (name.length === 4 && name.toLowerCase() === "host") {
+      if (host !== undefined) return "There are several Host fields.";
+      host = rawHeaders[i + 1]!;
+    }
+    // RFC 9110 §11.6.2: one credential. Of two, one reader would take the first, and another the last.
+    else if (name.length === 13 && name.toLowerCase() === "authorization" && ++credentials > 1)
+      return "There are several Authorization fields.";
   }
   if (host === undefined) return "There is no Host field.";
   if (!HOST.test(host)) return "The Host field is not a host.";

@@ -1,7 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
+import { startElsewhere } from "./elsewhere.ts";
 import { type Closeable, closeable } from "./loopback.ts";
+import { noteProcess } from "./notes.ts";
+import { assertRuntime, otherRuntime, runtime } from "./runtimes.ts";
 import { within } from "./wait.ts";
 
 /** Where and how the command line runs. */
@@ -11,6 +14,8 @@ export interface CliOptions {
   env?: Record<string, string | undefined>;
   /** Another script than the built command line, for the harness's own tests. */
   entry?: string;
+  /** Keeps its stdin open for `process.stdin`. @default false: it reads nothing */
+  stdin?: boolean;
 }
 
 /** How a child process ended. */
@@ -27,6 +32,7 @@ export interface Cli extends Closeable {
   readonly url: string;
   readonly port: number;
   readonly pid: number;
+  readonly process: ChildProcess;
   /** Everything printed so far, without colour codes. */
   stdout(): string;
   stderr(): string;
@@ -43,7 +49,9 @@ const START_MS = 15_000;
 
 const builtCli = fileURLToPath(new URL("../../dist/core/cli.mjs", import.meta.url));
 
-/** Starts the built command line and waits until it listens. The caller passes `--port 0`. */
+/**
+ * Starts the built command line, on the runtime of this project, and waits until it listens. The caller passes `--port 0`.
+ */
 export async function startCli(args: string[], options: CliOptions = {}): Promise<Cli> {
   const child = launch(args, options);
   let listening!: (origin: string) => void;
@@ -66,6 +74,7 @@ export async function startCli(args: string[], options: CliOptions = {}): Promis
       timeout: START_MS,
     });
     const { origin: url, port } = text.startsWith("unix:") ? { origin: text, port: 0 } : new URL(text);
+    if (!options.entry) assertRuntime(child.stdout());
     return closeable({ ...child, url, port: Number(port), pid: child.process.pid as number });
   } catch (error) {
     await child.close();
@@ -73,7 +82,7 @@ export async function startCli(args: string[], options: CliOptions = {}): Promis
   }
 }
 
-/** Runs the built command line to its end. */
+/** Runs the built command line, on the runtime of this project, to its end. */
 export async function runCli(
   args: string[],
   options: CliOptions = {},
@@ -91,8 +100,12 @@ export async function runCli(
   }
 }
 
-/** Serves a configuration inside this process, with the built package as its users import it. */
+/**
+ * Serves a configuration: inside this process with the built package as its users import it, or in a process of the runtime
+ * that the project is for. There a test whose plugins cannot leave this process is skipped, with that reason.
+ */
 export async function startProxy(config: unknown): Promise<{ url: string } & Closeable> {
+  if (otherRuntime) return startElsewhere(config, startCli);
   // A plain string: the package has no types before its first build.
   const name: string = "mcp-penstock";
   const { createPenstock } = (await import(name)) as {
@@ -104,12 +117,14 @@ export async function startProxy(config: unknown): Promise<{ url: string } & Clo
   return closeable({ url: server.url.replace(/\/$/, ""), close: () => server.close() });
 }
 
-function launch(args: string[], { cwd, env = {}, entry = builtCli }: CliOptions) {
+function launch(args: string[], { cwd, env = {}, entry = builtCli, stdin = false }: CliOptions) {
   let since = performance.now();
-  const child: ChildProcess = spawn(process.execPath, [entry, ...args], {
+  const { command, args: before } = runtime();
+  noteProcess();
+  const child: ChildProcess = spawn(command, [...before, entry, ...args], {
     cwd,
     env: { ...plainEnvironment(), ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [stdin ? "pipe" : "ignore", "pipe", "pipe"],
   });
   const exited = new Promise<Exit>((resolve, reject) => {
     child.once("error", reject);

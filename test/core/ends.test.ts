@@ -1,4 +1,4 @@
-import { standard } from "mcp-penstock/plugins/standard";
+import { framing, standard } from "../_harness/plugins.ts";
 import { describe, expect, test } from "vitest";
 import { gate, rawClient, rawServer, type RawConnection, within } from "../_harness/peers.ts";
 import { testScope } from "../_harness/scope.ts";
@@ -9,8 +9,6 @@ const EVENT = 'data: {"jsonrpc":"2.0","method":"notifications/progress","params"
 const CLOSE_HEAD = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
 const SHORT_HEAD = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 4000\r\n\r\n";
 
-/** Makes the core frame the stream: it sees nothing that comes here. */
-const framing = { name: "framing", message: { filter: { direction: "down", kind: "request" }, handler() {} } };
 const STACKS = [
   ["the bare core", [], ""],
   // There message hooks read the stream, so the waiting request gets its error before the cut.
@@ -86,7 +84,7 @@ describe("a framed stream", () => {
     "server: %s: the pending id gets an error event, once, then the connection is cut",
     async (_cut, text, end) => {
       const { server, seen } = await brokenServer(text, end);
-      const client = await use(rawClient((await use(front(server.url, [framing, standard()]))).port));
+      const client = await use(rawClient((await use(front(server.url, [framing(), standard()]))).port));
       client.send(post(call("9007199254740993")));
       await client.receive(/\}\}\n\n/);
       seen.open();
@@ -104,7 +102,7 @@ describe("a framed stream", () => {
   test("an id that was answered before the cut gets no error", async () => {
     const response = 'data: {"jsonrpc":"2.0","id":1,"result":{}}\n\n';
     const { server, seen } = await brokenServer(SSE_HEAD + chunk(response), (connection) => connection.reset());
-    const client = await use(rawClient((await use(front(server.url, [framing]))).port));
+    const client = await use(rawClient((await use(front(server.url, [framing()]))).port));
     client.send(post(call()));
     await client.receive(/result":\{\}\}\n\n/);
     seen.open();
@@ -114,7 +112,7 @@ describe("a framed stream", () => {
 
   test("a listening GET has no pending id: it is only cut", async () => {
     const { server, seen } = await brokenServer(SSE_HEAD + chunk(EVENT), (connection) => connection.reset());
-    const client = await use(rawClient((await use(front(server.url, [framing]))).port));
+    const client = await use(rawClient((await use(front(server.url, [framing()]))).port));
     client.send(plain("GET"));
     await client.receive(/\}\}\n\n/);
     seen.open();
@@ -125,7 +123,7 @@ describe("a framed stream", () => {
   // HTTP/1.0 style: the end of the connection is the end of the body, so the server's death looks like a clean end.
   test("a close-delimited stream that ends before the response gets an error event, then a clean end", async () => {
     const { server, seen } = await brokenServer(CLOSE_HEAD + EVENT, (connection) => connection.fin());
-    const client = await use(rawClient((await use(front(server.url, [framing]))).port));
+    const client = await use(rawClient((await use(front(server.url, [framing()]))).port));
     client.send(post(call()));
     await client.receive(/\}\}\n\n/);
     seen.open();
@@ -141,7 +139,7 @@ describe("a framed stream", () => {
       SSE_HEAD + chunk(primed),
       (connection) => void connection.send(chunk("")),
     );
-    const client = await use(rawClient((await use(front(server.url, [framing]))).port));
+    const client = await use(rawClient((await use(front(server.url, [framing()]))).port));
     client.send(post(call()));
     await client.receive(/data: \n\n/);
     seen.open();

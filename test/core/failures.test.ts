@@ -1,6 +1,7 @@
-import { type Plugin, collect, defineState, json } from "mcp-penstock";
+import { collect, json } from "mcp-penstock";
 import { describe, expect, test } from "vitest";
 import { rawClient, rawServer } from "../_harness/peers.ts";
+import { counting, failing } from "../_harness/plugins.ts";
 import { testScope } from "../_harness/scope.ts";
 import { call, front, jsonAnswer, post } from "../_harness/wire.ts";
 
@@ -27,12 +28,9 @@ const errorOf = (body: string) =>
   (JSON.parse(body) as { error: { code: number; message: string; data: { code: string } } }).error;
 
 describe("onFailure", () => {
-  const fail = () => {
-    throw new Error("secret");
-  };
   const hooks = ["request", "forward", "response", "body"] as const;
   test.each(hooks)("deny: a %s hook that throws fails the exchange and names its plugin", async (hook) => {
-    const { answer } = await exchange([{ name: "bad", [hook]: fail }]);
+    const { answer } = await exchange([failing(hook)]);
     expect(answer.status).toBe(500);
     expect(errorOf(answer.body)).toMatchObject({ code: -32_603, data: { code: "PLUGIN_FAILED" } });
     expect(answer.body).toContain("'bad'");
@@ -40,31 +38,18 @@ describe("onFailure", () => {
   });
 
   test.each(hooks)("skip: a %s hook that throws is passed over", async (hook) => {
-    const { answer, server } = await exchange([{ name: "bad", onFailure: "skip", [hook]: fail }]);
+    const { answer, server } = await exchange([failing(hook, "error", "skip")]);
     expect(answer).toMatchObject({ status: 200, body: RESULT });
     expect(server.requests).toBe(1);
   });
 });
 
 test("slots keep what belongs to a mount and to an exchange, typed by their key", async () => {
-  const [calls, mine] = [defineState<number>("t.calls"), defineState<string>("t.mine")];
-  const seen: unknown[] = [];
-  const plugin: Plugin = {
-    name: "t",
-    request(exchange) {
-      exchange.mount.set(calls, (exchange.mount.get(calls) ?? 0) + 1);
-      seen.push(exchange.get(mine));
-      exchange.set(mine, exchange.id);
-    },
-    response: (exchange, answer) =>
-      answer.headers.set("x-slots", `${exchange.mount.get(calls)} ${exchange.get(mine) === exchange.id}`),
-  };
   const server = await jsonServer();
-  const client = await use(rawClient((await use(front(server.url, [plugin]))).port));
+  const client = await use(rawClient((await use(front(server.url, [counting()]))).port));
   for (const count of [1, 2]) {
     client.send(post(call()));
     expect((await client.receiveResponse()).headers["x-slots"]).toBe(`${count} true`);
   }
-  expect(seen).toEqual([undefined, undefined]);
   expect(await collect(json(1))).toEqual(new TextEncoder().encode("1"));
 });

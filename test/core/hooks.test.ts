@@ -1,6 +1,7 @@
-import { type Plugin, ProxyError, createPenstock, json } from "mcp-penstock";
+import { type Plugin, createPenstock, json } from "mcp-penstock";
 import { describe, expect, test } from "vitest";
 import { rawClient, rawServer, within } from "../_harness/peers.ts";
+import { answering, failing, failingAnswers, markAnswers } from "../_harness/plugins.ts";
 import { testScope } from "../_harness/scope.ts";
 import { SSE_HEAD, call, chunk, front, jsonAnswer, plain, post } from "../_harness/wire.ts";
 
@@ -90,29 +91,22 @@ describe("order", () => {
 
 describe("guard", () => {
   test("stands before routing, the first answer wins, and a server is never called", async () => {
-    const answer = (text: string): Plugin => ({
-      name: text,
-      guard: ({ url }) => (url.pathname === "/mcp" ? new Response(text, { status: 418 }) : undefined),
-    });
-    const { answer: got, server } = await exchange([{ name: "silent", guard() {} }, answer("first"), answer("second")]);
+    const answer = (text: string) => answering("guard", text, { status: 418 });
+    const { answer: got, server } = await exchange([
+      answering("guard", "", { path: "/x" }),
+      answer("first"),
+      answer("second"),
+    ]);
     expect(got).toMatchObject({ status: 418, body: "first" });
     expect(server.connections).toHaveLength(0);
   });
 
   test.each([
-    [
-      "a ProxyError is a verdict, also with skip",
-      new ProxyError("RATE_LIMITED", { headers: { "retry-after": "9" } }),
-      "skip",
-      429,
-    ],
-    ["another error denies", new Error("secret detail"), "deny", 500],
-    ["with skip it is passed over", new Error("secret detail"), "skip", 200],
-  ] as const)("%s", async (_what, error, onFailure, status) => {
-    const guard = () => {
-      throw error;
-    };
-    const { answer } = await exchange([{ name: "g", onFailure, guard }]);
+    ["a ProxyError is a verdict, also with skip", "verdict", "skip", 429],
+    ["another error denies", "error", "deny", 500],
+    ["with skip it is passed over", "error", "skip", 200],
+  ] as const)("%s", async (_what, failure, onFailure, status) => {
+    const { answer } = await exchange([failing("guard", failure, onFailure)]);
     expect(answer.status).toBe(status);
     expect(answer.headers["retry-after"]).toBe(status === 429 ? "9" : undefined);
     expect(answer.body).not.toContain("secret");
@@ -121,31 +115,23 @@ describe("guard", () => {
 
 describe("request, response and error", () => {
   test("the first request hook that answers wins: Answer or Response, sync or async", async () => {
-    const late: Plugin = { name: "late", request: () => json({ from: "late" }) };
-    for (const early of [
-      () => json({ from: "early" }, 203),
-      async () => Response.json({ from: "early" }, { status: 203 }),
-    ]) {
-      const { answer, server } = await exchange([{ name: "early", request: early }, late]);
-      expect([answer.status, JSON.parse(answer.body)]).toEqual([203, { from: "early" }]);
+    const late = answering("request", '"late"');
+    for (const asResponse of [false, true]) {
+      const early = answering("request", '"early"', { status: 203, asResponse });
+      const { answer, server } = await exchange([early, late]);
+      expect([answer.status, JSON.parse(answer.body)]).toEqual([203, "early"]);
       expect(server.connections).toHaveLength(0);
     }
   });
 
   test.each([
     ["the server's", [], post(call()), 200],
-    ["a request hook's", [{ name: "r", request: () => json({}) }], post(call()), 200],
+    ["a request hook's", [answering("request", "{}")], post(call()), 200],
     ["a refusal", [], post("{"), 400],
     ["a wrong method", [], plain("PUT"), 405],
-    ["a verdict", [{ name: "v", request: () => Promise.reject(new ProxyError("RATE_LIMITED")) }], post(call()), 429],
+    ["a verdict", [failing("request", "verdict")], post(call()), 429],
   ])("response hooks see every answer: %s", async (_whose, plugins, request, status) => {
-    const mark: Plugin = {
-      name: "mark",
-      response(_exchange, answer) {
-        answer.headers.set("x-seen", String(answer.status));
-      },
-    };
-    const { answer } = await exchange([mark, ...plugins], request);
+    const { answer } = await exchange([markAnswers(), ...plugins], request);
     expect([answer.status, answer.headers["x-seen"]]).toEqual([status, String(status)]);
   });
 
@@ -169,13 +155,7 @@ describe("request, response and error", () => {
   });
 
   test("a response hook that fails releases the server's stream", async () => {
-    const broken: Plugin = {
-      name: "broken",
-      response: (_exchange, { status }) => {
-        if (status === 200) throw new Error("secret");
-      },
-    };
-    const { server, answer } = await exchange([broken], plain("GET"), SSE_HEAD + chunk("data: 1\n\n"));
+    const { server, answer } = await exchange([failingAnswers()], plain("GET"), SSE_HEAD + chunk("data: 1\n\n"));
     expect(answer.status).toBe(500);
     expect(errorOf(answer.body).message).toMatch(/'broken'.*'one'/);
     expect(answer.body).not.toContain("secret");

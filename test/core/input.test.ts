@@ -1,4 +1,4 @@
-import { standard } from "mcp-penstock/plugins/standard";
+import { standard } from "../_harness/plugins.ts";
 import { describe, expect, test } from "vitest";
 import { rawClient, rawServer } from "../_harness/peers.ts";
 import { testScope } from "../_harness/scope.ts";

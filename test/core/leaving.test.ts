@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { connect } from "node:net";
-import { standard } from "mcp-penstock/plugins/standard";
+import { standard } from "../_harness/plugins.ts";
 import { describe, expect, test } from "vitest";
 import { gate, rawClient, rawServer, within } from "../_harness/peers.ts";
 import { testScope } from "../_harness/scope.ts";

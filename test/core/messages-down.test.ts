@@ -1,6 +1,7 @@
 import { type Message, type MessageHook, type Plugin } from "mcp-penstock";
 import { describe, expect, test } from "vitest";
 import { gate, rawClient, rawServer } from "../_harness/peers.ts";
+import { onMessage } from "../_harness/plugins.ts";
 import { testScope } from "../_harness/scope.ts";
 import { SSE_HEAD, call, chunk, front, jsonAnswer, plain, post } from "../_harness/wire.ts";
 
@@ -42,13 +43,11 @@ const event = (json: string) => `data: ${json}\n\n`;
 
 describe("down", () => {
   const NOTE = '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}';
+  const KINDS = ["request", "notification", "response"] as const;
   const RESPONSE = `{"jsonrpc":"2.0", "id":${BIG},"result":{"n":1.0}}`;
 
   test("what no hook changes arrives byte for byte: comments, ids, odd line ends, JSON and streams", async () => {
-    const seen: (string | undefined)[] = [];
-    const look = (["request", "notification", "response"] as const).map((kind) =>
-      hook("down", kind, (_exchange, { method }) => void seen.push(method ?? kind)),
-    );
+    const look = KINDS.map((kind) => onMessage("down", kind, "pass"));
     const odd = `: hi\n\nid: 7\r\nevent: message\r\ndata:${NOTE}\r\n\r\nevent: other\ndata: {"id":1}\n\ndata: ${RESPONSE.replace(", ", ",\ndata: ")}\n\nretry: 5\n\n`;
     const { client } = await setUp(look, (body) =>
       body.includes('"id":1,') ? stream(...odd.match(/[^]{1,13}/g)!) : jsonAnswer(RESPONSE),
@@ -56,19 +55,25 @@ describe("down", () => {
     client.send(post(call(1)));
     await client.receive(/0\r\n\r\n$/);
     expect(client.response().body).toBe(odd);
-    expect(seen).toEqual(["notifications/progress", "response"]);
     const second = await setUp(look, jsonAnswer(RESPONSE));
     second.client.send(post(call(BIG)));
     expect((await second.client.receiveResponse()).body).toBe(RESPONSE);
   });
 
-  test("a changed response keeps its big id, in JSON and in a stream; other events keep their bytes", async () => {
-    const change = hook(
-      "down",
-      "response",
-      (_exchange, message) => ({ ...message, result: { changed: true } }),
-      "tools/list",
+  test("hooks see each message once, and nothing of what is none", async () => {
+    const seen: (string | undefined)[] = [];
+    const look = KINDS.map((kind) => hook("down", kind, (_exchange, { method }) => void seen.push(method ?? kind)));
+    const { client } = await setUp(
+      look,
+      stream(": hi\n\n", event(NOTE), 'event: other\ndata: {"id":1}\n\n', event(RESPONSE)),
     );
+    client.send(post(call(BIG)));
+    await client.receive(/0\r\n\r\n$/);
+    expect(seen).toEqual(["notifications/progress", "response"]);
+  });
+
+  test("a changed response keeps its big id, in JSON and in a stream; other events keep their bytes", async () => {
+    const change = onMessage("down", "response", { change: { result: { changed: true } } }, { method: "tools/list" });
     const changed = `{"jsonrpc":"2.0","id":${BIG},"result":{"changed":true}}`;
     const json = await setUp([change], jsonAnswer(RESPONSE));
     json.client.send(post(call(BIG)));
@@ -84,13 +89,8 @@ describe("down", () => {
 
   test("null drops a notification, several messages take the place of one", async () => {
     const hooks = [
-      hook("down", "notification", () => null, "notifications/progress"),
-      hook(
-        "down",
-        "notification",
-        (_exchange, message) => [message, { ...message, method: "notifications/copy" }],
-        "notifications/a",
-      ),
+      onMessage("down", "notification", "drop", { method: "notifications/progress" }),
+      onMessage("down", "notification", { copyAs: "notifications/copy" }, { method: "notifications/a" }),
     ];
     const a = '{"jsonrpc":"2.0","method":"notifications/a"}';
     const { client } = await setUp(hooks, stream(event(NOTE), event(a), event(NOTE), event(RESPONSE)));
@@ -102,7 +102,7 @@ describe("down", () => {
   test.each(["7", '"q"', BIG])(
     "a Reply to the server's request %s reaches the server as a POST, and the client sees nothing",
     async (id) => {
-      const reply = hook("down", "request", () => ({ reply: { result: { roots: [] } } }), "roots/list");
+      const reply = onMessage("down", "request", { reply: { result: { roots: [] } } }, { method: "roots/list" });
       const server = await use(
         rawServer(async (connection) => {
           for await (const { body, method, headers } of connection.requests()) {
@@ -129,7 +129,7 @@ describe("down", () => {
   );
 
   test("a handler that fails in the middle: an error event for the pending id, then the cut", async () => {
-    const bad = hook("down", "notification", () => Promise.reject(new Error("secret")));
+    const bad = onMessage("down", "notification", { fail: "error" });
     const { client } = await setUp([bad], SSE_HEAD + chunk(event(NOTE)));
     client.send(post(call(4)));
     await client.ended;

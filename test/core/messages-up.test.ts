@@ -1,20 +1,11 @@
-import { type MessageHook, type Plugin, ProxyError } from "mcp-penstock";
 import { describe, expect, test } from "vitest";
 import { rawClient, rawServer } from "../_harness/peers.ts";
+import { onMessage } from "../_harness/plugins.ts";
 import { testScope } from "../_harness/scope.ts";
 import { call, front, jsonAnswer, post } from "../_harness/wire.ts";
 
 const use = testScope();
 const BIG = "9007199254740993";
-const hook = (
-  direction: "up" | "down",
-  kind: MessageHook["filter"]["kind"],
-  handler: MessageHook["handler"],
-  method?: string,
-): Plugin => ({
-  name: `${direction}-${kind}`,
-  message: { filter: { direction, kind, method }, handler },
-});
 
 /** A proxy before a server that answers every request with `answer`, and a client. */
 async function setUp(plugins: unknown, answer: string | ((body: string) => string)) {
@@ -38,7 +29,7 @@ async function setUp(plugins: unknown, answer: string | ((body: string) => strin
 
 describe("up", () => {
   test("a hook that changes nothing leaves the posted bytes as they are", async () => {
-    const { client, bodies } = await setUp([hook("up", "request", () => {})], jsonAnswer("{}"));
+    const { client, bodies } = await setUp([onMessage("up", "request", "pass")], jsonAnswer("{}"));
     const odd = `{ "params":{"é":"\\u00e9", "n":1.0e2}, "method":"tools/list" ,"id":${BIG},"jsonrpc":"2.0" }`;
     client.send(post(odd));
     await client.receiveResponse();
@@ -46,12 +37,7 @@ describe("up", () => {
   });
 
   test("a changed message is what the server gets, and a big id keeps its digits", async () => {
-    const rename = hook(
-      "up",
-      "request",
-      (_exchange, message) => ({ ...message, params: { ...message.params, name: "new" } }),
-      "tools/call",
-    );
+    const rename = onMessage("up", "request", { change: { params: { name: "new" } } }, { method: "tools/call" });
     const { client, bodies } = await setUp([rename], jsonAnswer("{}"));
     client.send(post(call(BIG, "tools/call", '{"name":"old"}')));
     await client.receiveResponse();
@@ -65,7 +51,7 @@ describe("up", () => {
 
   test("a Reply is the answer, with the id as posted, and the server is never called", async () => {
     const { client, server } = await setUp(
-      [hook("up", "request", () => ({ reply: { result: { mine: true } } }))],
+      [onMessage("up", "request", { reply: { result: { mine: true } } })],
       jsonAnswer("{}"),
     );
     client.send(post(call(BIG)));
@@ -75,7 +61,7 @@ describe("up", () => {
   });
 
   test("null drops a notification with 202; a request may not vanish", async () => {
-    const drop = [hook("up", "notification", () => null), hook("up", "request", () => null)];
+    const drop = [onMessage("up", "notification", "drop"), onMessage("up", "request", "drop")];
     const { client, server } = await setUp(drop, jsonAnswer("{}"));
     client.send(post('{"jsonrpc":"2.0","method":"notifications/x"}'));
     expect(await client.receiveResponse()).toMatchObject({ status: 202, body: "" });
@@ -87,11 +73,11 @@ describe("up", () => {
   });
 
   test.each([
-    ["a ProxyError is a verdict with the posted id", new ProxyError("RATE_LIMITED"), "skip", 429],
-    ["another error denies", new Error("secret"), "deny", 500],
-    ["with skip the message goes on", new Error("secret"), "skip", 200],
-  ] as const)("a handler that throws: %s", async (_what, error, onFailure, status) => {
-    const bad = { ...hook("up", "request", () => Promise.reject(error)), onFailure };
+    ["a ProxyError is a verdict with the posted id", "verdict", "skip", 429],
+    ["another error denies", "error", "deny", 500],
+    ["with skip the message goes on", "error", "skip", 200],
+  ] as const)("a handler that throws: %s", async (_what, fail, onFailure, status) => {
+    const bad = onMessage("up", "request", { fail }, { onFailure });
     const { client, server } = await setUp([bad], jsonAnswer("{}"));
     client.send(post(call('"x"')));
     const answer = await client.receiveResponse();

@@ -1,7 +1,8 @@
-import { type Outcome, type Plugin, type ProxyError, discard, json } from "mcp-penstock";
+import type { Outcome, Plugin } from "mcp-penstock";
 import { describe, expect, test } from "vitest";
 import { journal } from "../_harness/journal.ts";
 import { gate, rawClient, rawServer, within } from "../_harness/peers.ts";
+import { calm, failingLate, retry } from "../_harness/plugins.ts";
 import { testScope } from "../_harness/scope.ts";
 import { SSE_HEAD, call, chunk, front, jsonAnswer, plain, post } from "../_harness/wire.ts";
 
@@ -15,16 +16,7 @@ describe("forward", () => {
           connection.send(jsonAnswer("{}", server.requests === 1 ? "503 Busy" : "200 OK"));
       }),
     );
-    const retry: Plugin = {
-      name: "retry",
-      async forward(_exchange, request, next) {
-        const first = await next(request);
-        if (first.status !== 503) return first;
-        discard(first);
-        return next({ ...request });
-      },
-    };
-    const client = await use(rawClient((await use(front(server.url, [retry]))).port));
+    const client = await use(rawClient((await use(front(server.url, [retry()]))).port));
     client.send(post(call("9007199254740993")));
     expect((await client.receiveResponse()).status).toBe(200);
     const bodies = server.connections.flatMap(({ received }) => received.match(/\{"jsonrpc".*?\}\}/g) ?? []);
@@ -39,15 +31,7 @@ describe("forward", () => {
         connection.reset();
       }),
     );
-    const calm: Plugin = {
-      name: "calm",
-      async forward(exchange, request, next) {
-        if (exchange.request.method === "DELETE") return json({ local: true });
-        request.headers.set("x-added", "1");
-        return next(request).catch((error: ProxyError) => json({ was: error.code }));
-      },
-    };
-    const client = await use(rawClient((await use(front(server.url, [calm]))).port));
+    const client = await use(rawClient((await use(front(server.url, [calm()]))).port));
     client.send(plain("DELETE"));
     expect((await client.receiveResponse()).body).toBe('{"local":true}');
     client.send(post(call()));
@@ -91,15 +75,7 @@ describe("forward", () => {
         for await (const _request of connection.requests()) connection.send(jsonAnswer("{}"));
       }),
     );
-    const late: Plugin = {
-      name: "late",
-      onFailure: "skip",
-      async forward(_exchange, request, next) {
-        await next(request);
-        throw new Error("after the call");
-      },
-    };
-    const client = await use(rawClient((await use(front(server.url, [late]))).port));
+    const client = await use(rawClient((await use(front(server.url, [failingLate()]))).port));
     client.send(post(call(1, "tools/call")));
     expect(await client.receiveResponse()).toMatchObject({ status: 200, body: "{}" });
     expect(server.requests).toBe(1);

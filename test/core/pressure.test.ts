@@ -1,12 +1,11 @@
-import { type ByteTransform, type Plugin, ProxyError, createPenstock } from "mcp-penstock";
+import { type Plugin, createPenstock } from "mcp-penstock";
 import { describe, expect, test } from "vitest";
 import { gate, rawClient, rawServer, within } from "../_harness/peers.ts";
+import { stopping, wrapping } from "../_harness/plugins.ts";
 import { testScope } from "../_harness/scope.ts";
 import { SSE_HEAD, call, chunk, front, jsonAnswer, plain, post } from "../_harness/wire.ts";
 
 const use = testScope();
-const decoder = new TextDecoder();
-const encoder = new TextEncoder();
 
 test("a slow message handler is back-pressure: the server is stopped, and goes on later", async () => {
   const entered = gate();
@@ -66,24 +65,12 @@ test("a slow message handler is back-pressure: the server is stopped, and goes o
 });
 
 describe("body transforms", () => {
-  const wrap = (name: string): Plugin => ({
-    name,
-    body: (): ByteTransform => ({
-      open: (sink) => sink.emit(encoder.encode(`<${name}>`)),
-      write: (bytes, sink) => sink.emit(encoder.encode(`${name}(${decoder.decode(bytes)})`)),
-      end(sink) {
-        sink.emit(encoder.encode(`</${name}>`));
-        sink.end();
-      },
-    }),
-  });
-
   test.each([
     ["a stream", SSE_HEAD + chunk("x\n\n") + chunk("")],
     ["a JSON answer", jsonAnswer("x\n\n")],
   ])("chain, the last plugin first, on %s; the length is taken back", async (_what, text) => {
     const server = await use(rawServer([{ receive: /\r\n\r\n/ }, { send: text }]));
-    const client = await use(rawClient((await use(front(server.url, [wrap("a"), wrap("b")]))).port));
+    const client = await use(rawClient((await use(front(server.url, [wrapping("a"), wrapping("b")]))).port));
     client.send(plain("GET"));
     await client.receive(/0\r\n\r\n$/);
     const { body, headers } = client.response();
@@ -105,17 +92,8 @@ describe("body transforms", () => {
 
   test("a transform may cut or end the answer itself, and the server is released", async () => {
     for (const how of ["cut", "end"] as const) {
-      const stop: Plugin = {
-        name: "stop",
-        body: () => ({
-          write: (bytes, sink) => (
-            sink.emit(bytes),
-            how === "end" ? sink.end() : sink.cut(new ProxyError("STALLED_CLIENT"))
-          ),
-        }),
-      };
       const server = await use(rawServer([{ receive: /\r\n\r\n/ }, { send: SSE_HEAD + chunk("data: 1\n\n") }]));
-      const client = await use(rawClient((await use(front(server.url, [stop]))).port));
+      const client = await use(rawClient((await use(front(server.url, [stopping(how)]))).port));
       client.send(plain("GET"));
       await client.receive(how === "end" ? /0\r\n\r\n$/ : /data: 1\n\n/);
       if (how === "cut") await within(client.ended, "the cut");

@@ -1,5 +1,5 @@
 import { Client as ClientV2 } from "@modelcontextprotocol/client";
-import { standard } from "mcp-penstock/plugins/standard";
+import { standard } from "../_harness/plugins.ts";
 import { describe, expect, test } from "vitest";
 import { type ConnectedV1, type ConnectedV2, connectV1, connectV2 } from "../_harness/clients.ts";
 import { testScope } from "../_harness/scope.ts";

@@ -65,8 +65,8 @@ it("starts with the commands that the package and CI run", () => {
 
 it("shows what the start prints, and its curl commands do what it says", async () => {
   const cli = await use(startCli(["--config", "playground/penstock.config.ts", "--port", "0"]));
-  const here = (text: string) =>
-    text.replaceAll("http://127.0.0.1:3333", cli.url).replace(/Node\.js [\d.]+/, `Node.js ${process.versions.node}`);
+  const runtime = / on (\S+ \S+) listening on /.exec(cli.stdout())![1]!;
+  const here = (text: string) => text.replaceAll("http://127.0.0.1:3333", cli.url).replace(/Node\.js [\d.]+/, runtime);
   const banner = blocks.find(({ language }) => language === "text")!.code;
   for (const line of banner.split("\n").filter(Boolean)) expect(cli.stdout()).toContain(here(line).trim());
 

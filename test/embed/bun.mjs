@@ -8,7 +8,7 @@ const server = Bun.serve({
   // Bun ends answers that are silent for 10 s otherwise.
   idleTimeout: 0,
   fetch(request) {
-    if (new URL(request.url).pathname === "/hello") return new Response("hello from the host");
+    if (request.url.endsWith("/hello")) return new Response("hello from the host");
     return penstock.fetch(request);
   },
 });

@@ -1,9 +1,6 @@
 /** Keys of callers, over raw sockets: who gets in, what is said to others, and that no credential reaches a server (AU-01). */
 import { type App, type LogText, type Logger, type Plugin, createPenstock } from "mcp-penstock";
-import { apiKeys } from "mcp-penstock/plugins/api-keys";
-import { mounts } from "mcp-penstock/plugins/mounts";
-import { rateLimit } from "mcp-penstock/plugins/rate-limit";
-import { requestLog } from "mcp-penstock/plugins/request-log";
+import { apiKeys, mounts, rateLimit, requestLog } from "../_harness/plugins.ts";
 import { describe, expect, test } from "vitest";
 import { closeable } from "../_harness/loopback.ts";
 import { type ParsedRequest } from "../_harness/peers/http.ts";

@@ -1,6 +1,7 @@
 /** AU-04: which Hosts and Origins get through, over raw sockets, and that nothing of what is refused reaches a server. */
 import { type App, type Plugin, type RequestHead, createPenstock } from "mcp-penstock";
-import { type HostGuardOptions, hostGuard } from "mcp-penstock/plugins/host-guard";
+import type { HostGuardOptions } from "mcp-penstock/plugins/host-guard";
+import { hostGuard } from "../_harness/plugins.ts";
 import { describe, expect, test } from "vitest";
 import { gate, rawClient, rawServer } from "../_harness/peers.ts";
 import { startProxy } from "../_harness/proxy.ts";

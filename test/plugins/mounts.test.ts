@@ -1,6 +1,6 @@
 import { createPenstock } from "mcp-penstock";
-import { mounts } from "mcp-penstock/plugins/mounts";
-import { standard } from "mcp-penstock/plugins/standard";
+import { mounts } from "../_harness/plugins.ts";
+import { standard } from "../_harness/plugins.ts";
 import { describe, expect, test } from "vitest";
 import { startNaiveRelay } from "../_harness/naive-relay.ts";
 import { rawServer } from "../_harness/peers.ts";

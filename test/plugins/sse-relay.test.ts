@@ -1,5 +1,5 @@
-import { sseRelay } from "mcp-penstock/plugins/sse-relay";
-import { standard } from "mcp-penstock/plugins/standard";
+import { sseRelay } from "../_harness/plugins.ts";
+import { standard } from "../_harness/plugins.ts";
 import { describe, expect, test } from "vitest";
 import { type RawClient, type RawConnection, rawClient, rawServer, within } from "../_harness/peers.ts";
 import { testScope } from "../_harness/scope.ts";

@@ -67,7 +67,11 @@ export async function rawServer(script: Script | Step[] = [], { allowHalfOpen = 
       accepted.find((connection) => connection.index === index, `connection ${index}`, options),
     async close() {
       const stopped = stop(server);
-      for (const { socket } of accepted.entries) if (!socket.destroyed) socket.resetAndDestroy();
+      // A reset in the middle of an orderly end fails in libuv, and Node then never emits `close`.
+      for (const { socket } of accepted.entries) {
+        if (socket.writableEnded) socket.destroy();
+        else if (!socket.destroyed) socket.resetAndDestroy();
+      }
       await Promise.all([stopped, ...accepted.entries.map((connection) => connection.closed)]);
       if (failures.length > 0) throw failures[0];
     },

@@ -1,0 +1,109 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { TestRunner } from "vitest";
+import { NotPortableError, configModule } from "./child-config.ts";
+import { type Closeable, closeable } from "./loopback.ts";
+import { noteProcess } from "./notes.ts";
+import type { startCli } from "./proxy.ts";
+import { within } from "./wait.ts";
+
+/** What the command line, or its runtime, says when something failed that nobody caught. */
+const ACCIDENT = /uncaughtException|unhandledRejection|Uncaught|panic/;
+const ANSWER_MS = 5000;
+const hostConfig = fileURLToPath(new URL("../runtimes/host.config.mjs", import.meta.url));
+
+/** The built command line on the runtime of this project; proxies are started in its process on request. */
+interface Host extends Closeable {
+  startProxy(config: unknown): Promise<{ url: string } & Closeable>;
+  /** Its process is there, and had no accident. */
+  readonly usable: boolean;
+}
+
+/** One per test file: the only state of the harness that outlives a test, because a start takes longer than most tests. */
+let host: Promise<Host> | undefined;
+
+/**
+ * Serves a configuration in a process of the project's runtime. A test that hands in a plugin of its own cannot run there and
+ * is skipped, with a note that the reporter counts.
+ */
+export async function startElsewhere(config: unknown, start: typeof startCli): Promise<{ url: string } & Closeable> {
+  if (host && !(await host).usable) await stopHost();
+  host ??= startHost(start);
+  return (await host).startProxy(config);
+}
+
+/** For the end of a test file. */
+export async function stopHost(): Promise<void> {
+  const stopping = host;
+  host = undefined;
+  await (await stopping)?.close();
+}
+
+async function startHost(start: typeof startCli): Promise<Host> {
+  const folder = await mkdtemp(join(tmpdir(), "penstock-"));
+  const cli = await start(["--config", hostConfig, "--port", "0", "--log-level", "warn"], { cwd: folder, stdin: true });
+  const { stdin, stdout, stderr } = cli.process;
+  // It belongs to the file, not to a test, and so is none of the leak net's handles.
+  for (const handle of [cli.process, stdin, stdout, stderr]) (handle as unknown as { unref(): void }).unref();
+  const asked = new Map<string, (reply: { url: string; error?: string }) => void>();
+  createInterface({ input: stdout! }).on("line", (line) => {
+    if (!line.startsWith("{")) return;
+    const { id, ...reply } = JSON.parse(line) as { id: string; url: string; error?: string };
+    asked.get(id)?.(reply);
+  });
+  let count = 0;
+  let exited = false;
+  const gone = cli.exited.then(({ code, signal }) => {
+    exited = true;
+    throw new Error(`the process of the proxy ended (${signal ?? code}):\n${cli.stderr()}`);
+  });
+  gone.catch(() => {});
+  const usable = () => !exited && !ACCIDENT.test(cli.stderr());
+
+  async function ask(verb: "start" | "close", file: string): Promise<string> {
+    const id = `${verb} ${file}`;
+    const reply = new Promise<{ url: string; error?: string }>((resolve) => asked.set(id, resolve));
+    stdin!.write(`${JSON.stringify({ id, [verb]: pathToFileURL(file).href })}\n`);
+    const { url, error } = await within(Promise.race([reply, gone]), id, { timeout: ANSWER_MS });
+    if (error !== undefined) throw new Error(error);
+    return url;
+  }
+
+  return closeable({
+    get usable() {
+      return usable();
+    },
+    async startProxy(config: unknown) {
+      const text = portable(config);
+      noteProcess();
+      const file = join(folder, `${count++}.mjs`);
+      await writeFile(file, text);
+      const url = await ask("start", file);
+      return closeable({
+        url: url.replace(/\/$/, ""),
+        async close() {
+          await ask("close", file);
+          if (!usable()) throw new Error(`an accident in the process of the proxy:\n${cli.stderr()}`);
+        },
+      });
+    },
+    async close() {
+      cli.kill("SIGKILL");
+      await cli.exited;
+      await rm(folder, { recursive: true });
+    },
+  });
+}
+
+function portable(config: unknown): string {
+  try {
+    return configModule(config);
+  } catch (error) {
+    const test = TestRunner.getCurrentTest();
+    if (!(error instanceof NotPortableError) || !test) throw error;
+    return test.context.skip(error.message);
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * The factories of plugins, for tests that give plugins to `front()` or `startProxy()`: what they return is remembered with
+ * its module and options, so that a proxy in a child process can make the same plugins again.
+ */
+import * as apiKeysModule from "mcp-penstock/plugins/api-keys";
+import * as hostGuardModule from "mcp-penstock/plugins/host-guard";
+import * as mountsModule from "mcp-penstock/plugins/mounts";
+import * as rateLimitModule from "mcp-penstock/plugins/rate-limit";
+import * as requestLogModule from "mcp-penstock/plugins/request-log";
+import * as sseRelayModule from "mcp-penstock/plugins/sse-relay";
+import * as standardModule from "mcp-penstock/plugins/standard";
+import * as toolFilterModule from "mcp-penstock/plugins/tool-filter";
+import * as unsupportedModule from "mcp-penstock/plugins/unsupported";
+import * as ownModule from "./test-plugins.ts";
+
+/** How an object can be made again. */
+export interface Origin {
+  /** URL of the module. */
+  module: string;
+  /** Name of the factory that it exports. */
+  factory: string;
+  args: readonly unknown[];
+  /** Which element, where the factory returns a list. */
+  index?: number;
+}
+
+type Factory = (...args: never[]) => object;
+
+const origins = new WeakMap<object, Origin>();
+
+/** Where a value came from; `undefined` for one that the test made itself. */
+export function originOf(value: object): Origin | undefined {
+  return origins.get(value);
+}
+
+/** The factories of a module, with a memory. @param path of the module, relative to the checkout */
+function remembered<T extends object>(path: string, factories: T): T {
+  const module = new URL(`../../${path}`, import.meta.url).href;
+  const wrapped = Object.entries(factories).map(([factory, make]: [string, Factory]) => [
+    factory,
+    (...args: never[]) => {
+      const made = make(...args);
+      origins.set(made, { module, factory, args });
+      if (Array.isArray(made))
+        made.forEach((each: object, index) => origins.set(each, { module, factory, args, index }));
+      return made;
+    },
+  ]);
+  return Object.fromEntries(wrapped) as T;
+}
+
+export const { apiKeys } = remembered("dist/plugins/api-keys.mjs", apiKeysModule);
+export const { hostGuard } = remembered("dist/plugins/host-guard.mjs", hostGuardModule);
+export const { mounts } = remembered("dist/plugins/mounts.mjs", mountsModule);
+export const { rateLimit } = remembered("dist/plugins/rate-limit.mjs", rateLimitModule);
+export const { requestLog } = remembered("dist/plugins/request-log.mjs", requestLogModule);
+export const { sseRelay } = remembered("dist/plugins/sse-relay.mjs", sseRelayModule);
+export const { standard } = remembered("dist/plugins/standard.mjs", standardModule);
+export const { toolFilter } = remembered("dist/plugins/tool-filter.mjs", toolFilterModule);
+export const { unsupported } = remembered("dist/plugins/unsupported.mjs", unsupportedModule);
+export const {
+  answering,
+  byName,
+  calm,
+  counting,
+  failing,
+  failingAnswers,
+  failingLate,
+  framing,
+  markAnswers,
+  marking,
+  onMessage,
+  retry,
+  routes,
+  stopping,
+  teapot,
+  wrapping,
+} = remembered("test/_harness/test-plugins.ts", ownModule);

@@ -1,0 +1,54 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
+
+/** A JavaScript runtime that the built command line is started with. */
+export interface Runtime {
+  /** How it calls itself in the banner. */
+  readonly label: "Node.js" | "Bun" | "Deno";
+  readonly version: string;
+  readonly command: string;
+  /** Before the script. */
+  readonly args: readonly string[];
+}
+
+const folder = new URL("../runtimes/", import.meta.url);
+
+/** What Deno must be allowed for Penstock to start; README.md tells the same. */
+export const DENO_FLAGS = ["--allow-net", "--allow-read", "--allow-env"];
+
+const INSTALLED = {
+  node24: { label: "Node.js", bin: "node", args: [] },
+  bun: { label: "Bun", bin: "bun", args: [] },
+  deno: { label: "Deno", bin: "deno", args: ["run", "--no-prompt", ...DENO_FLAGS] },
+} as const;
+
+/** The name of a project in vitest.config.ts that runs the proxy in a child process of another runtime. */
+export type RuntimeName = keyof typeof INSTALLED;
+
+export const RUNTIME_NAMES = Object.keys(INSTALLED) as RuntimeName[];
+
+/** The runtime of this project; `undefined` where the proxy runs inside of the test process. */
+export const otherRuntime = process.env.PENSTOCK_RUNTIME as RuntimeName | undefined;
+
+/** What `startCli` and `runCli` start the command line with. */
+export function runtime(): Runtime {
+  if (!otherRuntime) return { label: "Node.js", version: process.versions.node, command: process.execPath, args: [] };
+  const { label, bin, args } = INSTALLED[otherRuntime];
+  const { dependencies } = JSON.parse(readFileSync(new URL("package.json", folder), "utf8")) as {
+    dependencies: Record<string, string>;
+  };
+  return {
+    label,
+    version: dependencies[bin]!,
+    command: fileURLToPath(new URL(`node_modules/.bin/${bin}`, folder)),
+    args,
+  };
+}
+
+/** @throws Error when the banner was printed by another runtime than this project's: a shim in between would prove nothing */
+export function assertRuntime(banner: string): void {
+  const { label, version } = runtime();
+  const found = / on (\S+ \S+) listening on /.exec(stripVTControlCharacters(banner))?.[1];
+  if (found !== `${label} ${version}`) throw new Error(`${label} ${version} should have answered, and not ${found}`);
+}

@@ -1,0 +1,235 @@
+/**
+ * Plugins that tests use and that keep nothing of the test process: each is made from plain options, so that a proxy in a child
+ * process can have it too. Tests import them from `plugins.ts`.
+ */
+import {
+  type ByteTransform,
+  type Message,
+  type MessageHook,
+  type Plugin,
+  ProxyError,
+  type Route,
+  defineState,
+  discard,
+  json,
+} from "mcp-penstock";
+
+/** `error`: an exception with a text that nobody may see. `verdict`: a ProxyError, which is an answer. */
+type Failure = "error" | "verdict";
+
+function fail(failure: Failure): never {
+  throw failure === "error"
+    ? new Error("secret detail")
+    : new ProxyError("RATE_LIMITED", { headers: { "retry-after": "9" } });
+}
+
+/** Makes the core frame event streams; it is called for nothing that these tests send. */
+export function framing(): Plugin {
+  return { name: "framing", message: { filter: { direction: "down", kind: "request" }, handler() {} } };
+}
+
+/** One hook that throws at every call. */
+export function failing(
+  hook: "guard" | "request" | "forward" | "response" | "body",
+  failure: Failure = "error",
+  onFailure: Plugin["onFailure"] = "deny",
+): Plugin {
+  return { name: "bad", onFailure, [hook]: () => fail(failure) };
+}
+
+/** A response hook that throws at answers with status 200 only. */
+export function failingAnswers(): Plugin {
+  return { name: "broken", response: (_exchange, { status }) => (status === 200 ? fail("error") : undefined) };
+}
+
+/** A hook that answers at one path in place of the server. @param body JSON text for a `request` hook */
+export function answering(
+  hook: "guard" | "request",
+  body: string,
+  {
+    status = 200,
+    path = "/mcp",
+    asResponse = false,
+  }: {
+    status?: number;
+    path?: string;
+    /** A Response that comes later, in place of an Answer. */ asResponse?: boolean;
+  } = {},
+): Plugin {
+  const name = `answering-${body}`;
+  const answer = () => new Response(body, { status });
+  if (hook === "guard") return { name, guard: ({ url }) => (url.pathname === path ? answer() : undefined) };
+  return { name, request: asResponse ? async () => answer() : () => json(JSON.parse(body), status) };
+}
+
+/** Tells each answer's status in the header `x-seen`. */
+export function markAnswers(): Plugin {
+  return { name: "mark", response: (_exchange, { headers, status }) => headers.set("x-seen", String(status)) };
+}
+
+/** What a message hook does: nothing, take the message away, or one of these. */
+type Action =
+  | "pass"
+  | "drop"
+  | { reply: { result: Record<string, unknown> } }
+  /** Members that take the place of the message's own. */
+  | { change: Partial<Message> }
+  /** The message, and behind it a copy with another method. */
+  | { copyAs: string }
+  | { fail: Failure };
+
+/** A message hook without a memory. */
+export function onMessage(
+  direction: "up" | "down",
+  kind: MessageHook["filter"]["kind"],
+  action: Action,
+  { method, onFailure }: { method?: string; onFailure?: Plugin["onFailure"] } = {},
+): Plugin {
+  const handler: MessageHook["handler"] = async (_exchange, message) => {
+    if (action === "pass") return undefined;
+    if (action === "drop") return null;
+    if ("fail" in action) return fail(action.fail);
+    if ("reply" in action) return action;
+    if ("change" in action) return { ...message, ...action.change };
+    return [message, { ...message, method: action.copyAs }];
+  };
+  return { name: `${direction}-${kind}`, onFailure, message: { filter: { direction, kind, method }, handler } };
+}
+
+/** Asks the server a second time when it says 503. */
+export function retry(): Plugin {
+  return {
+    name: "retry",
+    async forward(_exchange, request, next) {
+      const first = await next(request);
+      if (first.status !== 503) return first;
+      discard(first);
+      return next({ ...request });
+    },
+  };
+}
+
+/** Answers DELETE itself, adds `x-added` to what goes on, and turns a failure of the server into an answer. */
+export function calm(): Plugin {
+  return {
+    name: "calm",
+    async forward(exchange, request, next) {
+      if (exchange.request.method === "DELETE") return json({ local: true });
+      request.headers.set("x-added", "1");
+      return next(request).catch((error: ProxyError) => json({ was: error.code }));
+    },
+  };
+}
+
+/** Fails after it has called the server; its hook is to be skipped. */
+export function failingLate(): Plugin {
+  return {
+    name: "late",
+    onFailure: "skip",
+    async forward(_exchange, request, next) {
+      await next(request);
+      return fail("error");
+    },
+  };
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Puts `name(…)` around every piece of an answer, and tags around the whole. */
+export function wrapping(name: string): Plugin {
+  return {
+    name,
+    body: (): ByteTransform => ({
+      open: (sink) => sink.emit(encoder.encode(`<${name}>`)),
+      write: (bytes, sink) => sink.emit(encoder.encode(`${name}(${decoder.decode(bytes)})`)),
+      end(sink) {
+        sink.emit(encoder.encode(`</${name}>`));
+        sink.end();
+      },
+    }),
+  };
+}
+
+/** Ends or cuts an answer behind its first piece. */
+export function stopping(how: "end" | "cut"): Plugin {
+  return {
+    name: "stop",
+    body: () => ({
+      write(bytes, sink) {
+        sink.emit(bytes);
+        if (how === "end") sink.end();
+        else sink.cut(new ProxyError("STALLED_CLIENT"));
+      },
+    }),
+  };
+}
+
+/** Keeps a count of its mount and the id of each exchange, and tells both in the header `x-slots`. */
+export function counting(): Plugin {
+  const [calls, mine] = [defineState<number>("t.calls"), defineState<string>("t.mine")];
+  return {
+    name: "t",
+    request(exchange) {
+      exchange.mount.set(calls, (exchange.mount.get(calls) ?? 0) + 1);
+      exchange.set(mine, `${exchange.get(mine) ?? ""}${exchange.id}`);
+    },
+    response: (exchange, answer) =>
+      answer.headers.set("x-slots", `${exchange.mount.get(calls)} ${exchange.get(mine) === exchange.id}`),
+  };
+}
+
+/** A route of `routes()`. */
+interface TestRoute extends Pick<Route, "path"> {
+  method?: Route["method"];
+  access?: Route["access"];
+  /** Tell who asked and whether details may be shown, send back the body, or throw. @default "tell" */
+  does?: "tell" | "echo" | "fail";
+}
+
+/** A plugin with these routes, public GET ones where nothing else is said. */
+export function routes(...list: TestRoute[]): Plugin {
+  const handlers: Record<string, Route["handler"]> = {
+    tell: ({ principal, trusted }) => Response.json({ who: principal?.id ?? null, trusted }),
+    echo: async (request) => new Response(await request.text()),
+    fail: () => fail("error"),
+  };
+  return {
+    name: "routes",
+    setup(app) {
+      for (const { does = "tell", ...route } of list)
+        app.route({ method: "GET", access: "public", handler: handlers[does]!, ...route });
+    },
+  };
+}
+
+/** Knows callers by the header `x-name`. */
+export function byName(): Plugin {
+  return {
+    name: "by-name",
+    credentials: ["x-name"],
+    authenticate(request) {
+      const id = request.headers.get("x-name");
+      return id ? { id, scopes: [] } : undefined;
+    },
+  };
+}
+
+/** A guard that answers everything with 418: what has another status never reached it. */
+export function teapot(): Plugin {
+  return { name: "teapot", guard: () => new Response(null, { status: 418 }) };
+}
+
+/** A guard that adds fields to every answer, and stops what asks for `/stop`. */
+export function marking(): Plugin {
+  return {
+    name: "marks",
+    guard(request, added) {
+      added.set("x-mark", "1");
+      added.append("vary", "Origin");
+      return request.url.pathname === "/stop"
+        ? new Response("stopped", { status: 403, headers: { vary: "Accept" } })
+        : undefined;
+    },
+  };
+}
