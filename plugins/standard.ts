@@ -1,4 +1,5 @@
 import type { Plugin } from "../core/index.ts";
+import { health } from "./health.ts";
 import { mounts } from "./mounts.ts";
 import { requestLog } from "./request-log.ts";
 import { sseRelay } from "./sse-relay.ts";
@@ -6,5 +7,5 @@ import { unsupported } from "./unsupported.ts";
 
 /** The default preset, in order. The CLI uses it where the configuration names no plugins. */
 export function standard(): Plugin[] {
-  return [mounts(), requestLog(), unsupported(), sseRelay()];
+  return [mounts(), requestLog(), health(), unsupported(), sseRelay()];
 }

@@ -2,6 +2,7 @@
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { PluginOption } from "mcp-penstock";
+import { health } from "mcp-penstock/plugins/health";
 import { mounts } from "mcp-penstock/plugins/mounts";
 import { rateLimit } from "mcp-penstock/plugins/rate-limit";
 import { requestLog } from "mcp-penstock/plugins/request-log";
@@ -12,6 +13,8 @@ import { unsupported } from "mcp-penstock/plugins/unsupported";
 import { pluginContract } from "mcp-penstock/testing";
 
 const makers: Record<string, () => PluginOption> = {
+  // With probes in the middle of the traffic.
+  health: () => health({ initialDelay: 10, interval: 40 }),
   mounts,
   // Four requests, then nothing: what one principal uses up must not be missing elsewhere.
   "rate-limit": () => rateLimit({ perMinute: 1, burst: 4, tools: { echo: { perMinute: 1, burst: 1 } } }),
