@@ -119,7 +119,6 @@ const LEVELS = ["debug", "info", "notice", "warning", "error", "critical", "aler
 
 /** The reserved keys (MCP 2026-07-28, Base Protocol, `_meta`). What capabilities hold is the server's to judge. */
 function wrongKey(meta: Json): string | undefined {
-  const { progressToken } = meta;
   const info = meta[`${META}clientInfo`];
   const level = meta[`${META}logLevel`];
   if (typeof meta[`${META}protocolVersion`] !== "string") return `${META}protocolVersion must be a text.`;
@@ -127,8 +126,6 @@ function wrongKey(meta: Json): string | undefined {
   if (info !== undefined && !(isRecord(info) && typeof info.name === "string" && typeof info.version === "string"))
     return `${META}clientInfo must have name and version.`;
   if (level !== undefined && !LEVELS.includes(level as string)) return `${META}logLevel is not a level.`;
-  if (progressToken !== undefined && typeof progressToken !== "string" && !Number.isInteger(progressToken))
-    return "progressToken must be a text or an integer.";
   return undefined;
 }
 

@@ -12,6 +12,7 @@ import { ProxyError } from "./errors.ts";
 import { decideEra } from "./era.ts";
 import { ExchangeState } from "./exchange-state.ts";
 import { HeaderList } from "./headers.ts";
+import type { CompiledMessageHook } from "./hooks.ts";
 import { callHook, showMessage } from "./messages.ts";
 import { checkMirrors, renewMirrors } from "./mirrors.ts";
 import { unauthenticated } from "./routes.ts";
@@ -96,7 +97,7 @@ export class ExchangeRun extends ExchangeState implements DownHost {
     if (!hooks.hasMessageHooks) return;
     // A posted response has no method: it answers a server's request that went down another stream.
     this.row = hooks.messages(this.client.era, this.posted.method);
-    if (this.row.up.length === 0) return;
+    if (!this.row.up.some((hook) => asksFor(hook, this.posted!))) return;
     const message = this.message!;
     this.#checkHead(message);
     const shown = await showMessage(this.row.up, this, message);
@@ -242,6 +243,11 @@ export class ExchangeRun extends ExchangeState implements DownHost {
 /** @throws ProxyError when a hook's answer is none */
 function toAnswer(early: Exclude<Early, void>): Answer {
   return early instanceof Response ? fromResponse(early) : early;
+}
+
+/** Whether a hook will be shown what was posted. */
+function asksFor({ kind, methods }: CompiledMessageHook, posted: Scan): boolean {
+  return kind === posted.kind && (!methods || methods.has(posted.method!));
 }
 
 function aboutOf(body: UpstreamRequest["body"]): Partial<Scan> | undefined {
