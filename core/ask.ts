@@ -98,9 +98,10 @@ function readEvents(answer: Answer, id: Message["id"]): Promise<Message | undefi
         const { response, length } = scanEvents((rest = rest.length > 0 ? joinChunks([rest, chunk]) : chunk), id);
         rest = rest.subarray(length);
         if (response === undefined && rest.length <= LIMIT) return;
-        source.abort();
         if (response) resolve(response);
         else reject(new ProxyError("UPSTREAM_TOO_LARGE", { detail: `an event of more than ${LIMIT} bytes` }));
+        // Last, because the source tells its abort as a failure.
+        source.abort();
       },
       end: () => resolve(scanEvents(joinChunks([rest, END]), id).response),
       fail: reject,

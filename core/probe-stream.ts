@@ -67,12 +67,13 @@ export async function firstEvent(call: Call, signal: AbortSignal): Promise<strin
         for (let at = 0, end = eventEnd(read, 0); end !== -1; at = end, end = eventEnd(read, at)) {
           const { data, event } = parseEvent(new TextDecoder().decode(read.subarray(at, end)), at === 0);
           if (data === undefined) continue;
-          source.abort();
-          return resolve(event);
+          // Before the abort, which the source tells as a failure.
+          resolve(event);
+          return source.abort();
         }
         if (read.length <= LIMIT) return;
-        source.abort();
         resolve(undefined);
+        source.abort();
       },
       end: () => resolve(undefined),
       fail: () => resolve(undefined),
@@ -87,8 +88,8 @@ function endsEarly(answer: Answer, ms: number): Promise<string | undefined> {
   const { source } = body;
   return new Promise((resolve) => {
     const settled = setTimeout(() => {
-      source.abort();
       resolve(undefined);
+      source.abort();
     }, ms);
     const over = (how: string) => () => {
       clearTimeout(settled);
