@@ -1,13 +1,9 @@
 /** What clients declared about themselves: the era of a request, and the capabilities that a legacy session began with. */
 import { isRecord } from "./body/message.ts";
 import { asBuffer } from "./body/sse.ts";
+import { META, decideEra, metaOf } from "./era.ts";
 import type { ClientInfo, Era, Json, Message, RequestHead } from "./types.ts";
 
-/** First modern revision. Revisions are dates, so they compare as text. */
-const MODERN = "2026-07-28";
-/** MCP 2025-06-18, Transports, "Protocol Version Header": the revision of a request that names none. */
-const ASSUMED = "2025-03-26";
-const META = "io.modelcontextprotocol/";
 /** Sessions remembered; the one unused for longest goes first. Forgetting one costs the knowledge of its capabilities only. */
 const LIMIT = 10_000;
 
@@ -15,32 +11,17 @@ const LIMIT = 10_000;
 export class ClientMemory {
   readonly #sessions = new Map<string, ClientInfo>();
 
-  /** Reads what this request says about its client; bodies are the truth, headers are mirrors. */
+  /** Reads what this request says about its client. @param message as much of it as is known */
   read(head: RequestHead, message: Message | undefined, owner: string): ClientInfo {
-    const meta = message?.params?._meta;
-    const claim = isRecord(meta) ? meta[`${META}protocolVersion`] : undefined;
-    const header = head.headers.get("mcp-protocol-version");
-    const declared = isRecord(meta) ? meta[`${META}clientCapabilities`] : undefined;
-    const info = isRecord(meta) ? meta[`${META}clientInfo`] : undefined;
-    if (
-      typeof claim === "string" ||
-      (head.method === "POST" && message?.method !== "initialize" && eraOf(header) === "modern")
-    ) {
-      return client("modern", typeof claim === "string" ? claim : header!, declared, info);
+    const { era, version } = decideEra(head.method, head.headers, message);
+    if (era === "modern") {
+      const meta = metaOf(message);
+      return client(era, version, meta?.[`${META}clientCapabilities`], meta?.[`${META}clientInfo`]);
     }
-    if (message?.method === "initialize") {
-      const { protocolVersion, capabilities, clientInfo } = message.params ?? {};
-      return client(
-        "legacy",
-        typeof protocolVersion === "string" ? protocolVersion : ASSUMED,
-        capabilities,
-        clientInfo,
-      );
-    }
+    if (message?.method === "initialize")
+      return client(era, version, message.params?.capabilities, message.params?.clientInfo);
     const session = head.headers.get("mcp-session-id");
-    return (
-      (session && this.#recall(`${owner}\0${session}`)) || client("legacy", header ?? ASSUMED, undefined, undefined)
-    );
+    return (session && this.#recall(`${owner}\0${session}`)) || client(era, version, undefined, undefined);
   }
 
   /** A session began. */
@@ -69,10 +50,6 @@ export function mentionsClient(body: Uint8Array): boolean {
   const bytes = asBuffer(body);
   // An escape may hide the key from the search.
   return bytes.includes(META, 0, "latin1") || bytes.includes("\\u00", 0, "latin1");
-}
-
-function eraOf(version: string | null): Era {
-  return version !== null && version >= MODERN ? "modern" : "legacy";
 }
 
 function client(era: Era, version: string, capabilities: unknown, info: unknown): ClientInfo {

@@ -26,6 +26,7 @@ export type ErrorCode =
   | "PARSE_ERROR"
   | "HEADER_MISMATCH"
   | "INVALID_REQUEST"
+  | "INVALID_ENVELOPE"
   | "CLIENT_GONE"
   | "RATE_LIMITED"
   | "PLUGIN_FAILED"
@@ -92,6 +93,11 @@ const table: Record<ErrorCode, ErrorRow> = {
   PARSE_ERROR: { status: 400, rpc: -32700, text: "The body is not one valid JSON text in UTF-8." },
   HEADER_MISMATCH: { status: 400, rpc: -32020, text: "A header says something else than the body." },
   INVALID_REQUEST: { status: 400, rpc: -32600, text: "The body is not one JSON-RPC 2.0 message." },
+  INVALID_ENVELOPE: {
+    status: 400,
+    rpc: -32602,
+    text: "The metadata that every request of this protocol revision carries (params._meta) is missing or not valid.",
+  },
   CLIENT_GONE: { status: 499, rpc: -32603, text: "The client left before there was an answer." },
   RATE_LIMITED: { status: 429, rpc: -31429, text: "Too many requests for server '{server}'." },
   PLUGIN_FAILED: {

@@ -41,6 +41,7 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
   protected heldMessage: Message | undefined;
   protected bytesUp = 0;
   #error: ProxyError | undefined;
+  asked = false;
   #finished = false;
   /** The proxy stops: the answer says that its connection ends with it. */
   draining = false;
@@ -70,7 +71,7 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
   get client(): ClientInfo {
     return (this.heldClient ??= this.mount.clients.read(
       this.request,
-      this.#saysWho() ? this.message : undefined,
+      this.#saysWho() ? this.message : outlineOf(this.posted),
       this.owner,
     ));
   }
@@ -152,7 +153,8 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
   fail(error: ProxyError): void {
     this.#error ??= error;
     const line = () => `${this.mount.server}: ${error.toLog()}`;
-    if (endOf(error) === "refused") this.log.debug(line);
+    // The stream that a GET opens is optional (MCP 2025-11-25, Transports): without it nothing is amiss.
+    if (endOf(error) === "refused" || this.incoming.method === "GET") this.log.debug(line);
     else this.log.warn(line);
   }
 
@@ -167,6 +169,16 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
 function plainId(id: string | null): string | undefined {
   return id !== null && /^[\w.:-]{1,128}$/.test(id) ? id : undefined;
 }
+
+/** What a scan tells of a message whose body nobody needs: enough to decide its era. */
+function outlineOf(posted: Scan | undefined): Message | undefined {
+  if (posted === undefined) return undefined;
+  const { kind, method } = posted;
+  if (kind === "response") return { jsonrpc: "2.0", id: 0, result: NOTHING };
+  return kind === "request" ? { jsonrpc: "2.0", id: 0, method } : { jsonrpc: "2.0", method };
+}
+
+const NOTHING = Object.freeze({});
 
 function sizeOf(body: Outgoing["body"] | undefined): number {
   return body instanceof Pipe ? body.bytes : (body?.length ?? 0);

@@ -9,9 +9,12 @@ import { isReply, replyTo, writeMessage } from "./body/message.ts";
 import { type Scan, ScanError, scan } from "./body/scan.ts";
 import { type DownHost, type Outgoing, sendDown } from "./down.ts";
 import { ProxyError } from "./errors.ts";
+import { decideEra } from "./era.ts";
 import { ExchangeState } from "./exchange-state.ts";
 import { HeaderList } from "./headers.ts";
+import type { CompiledMessageHook } from "./hooks.ts";
 import { callHook, showMessage } from "./messages.ts";
+import { checkMirrors, renewMirrors } from "./mirrors.ts";
 import { unauthenticated } from "./routes.ts";
 import type { Answer, Awaitable, Early, Message, Next, UpstreamRequest } from "./types.ts";
 import { forwardedHeaders } from "./upstream/http.ts";
@@ -20,6 +23,9 @@ import { forwardedHeaders } from "./upstream/http.ts";
 const NEVER: AbortSignal = new AbortController().signal;
 
 export class ExchangeRun extends ExchangeState implements DownHost {
+  /** The message as it was posted, where a hook has changed it. */
+  #before: Message | undefined;
+
   /** Runs the exchange up to the answer's head. Never rejects. @param verdict refuses it before any hook but the last ones */
   async run(verdict?: ProxyError): Promise<Outgoing> {
     let answer: Answer | undefined;
@@ -91,10 +97,12 @@ export class ExchangeRun extends ExchangeState implements DownHost {
     if (!hooks.hasMessageHooks) return;
     // A posted response has no method: it answers a server's request that went down another stream.
     this.row = hooks.messages(this.client.era, this.posted.method);
-    if (this.row.up.length === 0) return;
-    const shown = await showMessage(this.row.up, this, this.message!);
+    if (!this.row.up.some((hook) => asksFor(hook, this.posted!))) return;
+    const message = this.message!;
+    this.#checkHead(message);
+    const shown = await showMessage(this.row.up, this, message);
     if (shown === undefined) return;
-    if (isReply(shown)) return jsonText(writeMessage(replyTo(this.message!, shown), this.posted.idText));
+    if (isReply(shown)) return jsonText(writeMessage(replyTo(message, shown), this.posted.idText));
     if (shown.length === 0) return empty(202);
     if (shown.length > 1)
       throw new ProxyError("PLUGIN_FAILED", {
@@ -102,7 +110,18 @@ export class ExchangeRun extends ExchangeState implements DownHost {
         hook: "message",
         detail: "one posted message became several",
       });
+    this.#before = message;
     this.heldMessage = this.body = shown[0]!;
+  }
+
+  /**
+   * Where a plugin decides about the message, header fields that mirror it must not tell the server something else. Without such
+   * a plugin that is the server's affair.
+   */
+  #checkHead(message: Message): void {
+    const { refusal } = decideEra("POST", this.request.headers, message);
+    if (refusal) throw refusal;
+    checkMirrors(this.incoming.fields, message, this.client.era);
   }
 
   /**
@@ -126,7 +145,9 @@ export class ExchangeRun extends ExchangeState implements DownHost {
   #upstreamRequest(): UpstreamRequest {
     const { method, fields } = this.incoming;
     const signal = this.mount.hooks.forward.length > 0 ? this.signal : NEVER;
-    return { method, headers: forwardedHeaders(fields, this.mount.notForwarded), body: this.body, signal };
+    const headers = forwardedHeaders(fields, this.mount.notForwarded);
+    if (this.#before) renewMirrors(headers, this.#before, this.heldMessage!, this.client.era);
+    return { method, headers, body: this.body, signal };
   }
 
   /** The onion: the hooks from `i` on, then the driver. @param about what is known of the message that is sent */
@@ -145,6 +166,7 @@ export class ExchangeRun extends ExchangeState implements DownHost {
       else if (this.gone) leave();
       else this.onGone.push(leave);
     };
+    this.asked = true;
     return this.mount.driver.send(request, onAbort, about?.method, about?.idText);
   }
 
@@ -221,6 +243,11 @@ export class ExchangeRun extends ExchangeState implements DownHost {
 /** @throws ProxyError when a hook's answer is none */
 function toAnswer(early: Exclude<Early, void>): Answer {
   return early instanceof Response ? fromResponse(early) : early;
+}
+
+/** Whether a hook will be shown what was posted. */
+function asksFor({ kind, methods }: CompiledMessageHook, posted: Scan): boolean {
+  return kind === posted.kind && (!methods || methods.has(posted.method!));
 }
 
 function aboutOf(body: UpstreamRequest["body"]): Partial<Scan> | undefined {

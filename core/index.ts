@@ -1,5 +1,7 @@
 /** The public names of `mcp-penstock`. */
 export { createPenstock } from "./app.ts";
+export { describeFailure } from "./ask.ts";
+export type { Call } from "./ask.ts";
 export type { Penstock, PenstockOptions } from "./app.ts";
 export { collect, discard, empty, fromResponse, json, readJson, sse } from "./body/body.ts";
 export { isRecord } from "./body/message.ts";
@@ -10,6 +12,10 @@ export { isEventStream } from "./headers.ts";
 export { createLogger } from "./log.ts";
 export type { LogFormat, LogLevel, LogText, Logger, LoggerOptions } from "./log.ts";
 export type { PathClaim } from "./paths.ts";
+export { probeServer } from "./probe.ts";
+export type { Probe, ProbeOptions } from "./probe.ts";
+export { refusedStream } from "./probe-stream.ts";
+export type { Push } from "./probe-stream.ts";
 export { isLoopbackAddress, isLoopbackHost, mountUrl } from "./public-url.ts";
 export { createRedactor } from "./redact.ts";
 export type { Redactor } from "./redact.ts";

@@ -135,6 +135,8 @@ export interface Exchange extends Slots {
   readonly client: ClientInfo;
   /** The posted message as the message hooks left it; `undefined` for GET and DELETE, and before it was read (`request` hooks). To change it, return another from a message hook. */
   readonly message: Message | undefined;
+  /** The server has been asked. Where it has not, a plugin or the proxy itself answers. */
+  readonly asked: boolean;
   readonly log: Logger;
   /** Aborts when the client is gone. What that means for the server is the `forward` hooks' decision. */
   readonly signal: AbortSignal;

@@ -26,7 +26,9 @@ export function requestLog(options: RequestLogOptions = {}): Plugin {
       },
     }),
     done(exchange, outcome) {
-      exchange.log[GOOD_ENDS.has(outcome.end) ? "info" : "warn"](() => line(exchange, outcome));
+      // The stream that a GET opens is optional: losing it is no failure.
+      const good = GOOD_ENDS.has(outcome.end) || exchange.request.method === "GET";
+      exchange.log[good ? "info" : "warn"](() => line(exchange, outcome));
     },
   };
 }

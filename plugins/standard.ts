@@ -1,5 +1,6 @@
 import type { Plugin } from "../core/index.ts";
 import { hostGuard } from "./host-guard.ts";
+import { health } from "./health.ts";
 import { mounts } from "./mounts.ts";
 import { requestLog } from "./request-log.ts";
 import { sseRelay } from "./sse-relay.ts";
@@ -7,5 +8,5 @@ import { unsupported } from "./unsupported.ts";
 
 /** The default preset, in order. The CLI uses it where the configuration names no plugins. */
 export function standard(): Plugin[] {
-  return [hostGuard(), mounts(), requestLog(), unsupported(), sseRelay()];
+  return [hostGuard(), mounts(), requestLog(), health(), unsupported(), sseRelay()];
 }

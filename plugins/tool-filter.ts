@@ -19,8 +19,6 @@ export interface ToolFilterOptions {
 
 /** Unknown tool (MCP 2025-11-25, Tools, Error Handling). */
 const INVALID_PARAMS = -32602;
-/** MCP 2026-07-28: a header value that needs it is `=?base64?…?=`. */
-const SENTINEL = /^=\?base64\?([A-Za-z\d+/]*={0,2})\?=$/;
 
 /**
  * Hides tools: a denied one is in no list, and calling it answers what an unknown tool would. The decision reads the message
@@ -52,13 +50,6 @@ export function toolFilter(options: ToolFilterOptions): Plugin {
 
 function refuseDenied(exchange: Exchange, message: Message, exists: (name: unknown) => boolean): Reply | undefined {
   const name = isRecord(message.params) ? message.params.name : undefined;
-  // A server may route by the mirror of the name (MCP 2026-07-28, Standard Headers): it must not say something else.
-  const mirror = exchange.request.headers.get("mcp-name");
-  if (mirror !== null && decodeMirror(mirror) !== name)
-    throw new ProxyError("HEADER_MISMATCH", {
-      server: exchange.mount.server,
-      hint: "Mcp-Name is not the tool that the body names.",
-    });
   if (exists(name)) return;
   exchange.log.info(() => `${exchange.mount.server}: a call of tool ${JSON.stringify(name)} was refused`);
   return { reply: { error: { code: INVALID_PARAMS, message: `Unknown tool: ${String(name)}` } } };
@@ -74,11 +65,4 @@ function withoutDenied(exchange: Exchange, message: Message, exists: (name: unkn
   const tools = result.tools.filter((tool) => isRecord(tool) && exists(tool.name));
   if (tools.length === result.tools.length) return;
   return { ...message, result: { ...result, tools } };
-}
-
-function decodeMirror(value: string): string {
-  const encoded = SENTINEL.exec(value.trim())?.[1];
-  return encoded === undefined
-    ? value.trim()
-    : new TextDecoder().decode(Uint8Array.from(atob(encoded), (char) => char.charCodeAt(0)));
 }

@@ -103,8 +103,9 @@ export async function collect(
       data(chunk) {
         size += chunk.length;
         if (size <= limit) return void chunks.push(chunk);
-        source.abort();
         reject(new ProxyError("UPSTREAM_TOO_LARGE", { detail: `more than ${limit} bytes` }));
+        // Last, because a source may tell its abort as a failure.
+        source.abort();
       },
       end: resolve,
       fail: reject,

@@ -3,6 +3,7 @@
  * its module and options, so that a proxy in a child process can make the same plugins again.
  */
 import * as apiKeysModule from "mcp-penstock/plugins/api-keys";
+import * as healthModule from "mcp-penstock/plugins/health";
 import * as hostGuardModule from "mcp-penstock/plugins/host-guard";
 import * as mountsModule from "mcp-penstock/plugins/mounts";
 import * as rateLimitModule from "mcp-penstock/plugins/rate-limit";
@@ -50,6 +51,7 @@ function remembered<T extends object>(path: string, factories: T): T {
 }
 
 export const { apiKeys } = remembered("dist/plugins/api-keys.mjs", apiKeysModule);
+export const { health } = remembered("dist/plugins/health.mjs", healthModule);
 export const { hostGuard } = remembered("dist/plugins/host-guard.mjs", hostGuardModule);
 export const { mounts } = remembered("dist/plugins/mounts.mjs", mountsModule);
 export const { rateLimit } = remembered("dist/plugins/rate-limit.mjs", rateLimitModule);

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { PluginOption } from "mcp-penstock";
 import { apiKeys } from "mcp-penstock/plugins/api-keys";
 import { hostGuard } from "mcp-penstock/plugins/host-guard";
+import { health } from "mcp-penstock/plugins/health";
 import { mounts } from "mcp-penstock/plugins/mounts";
 import { rateLimit } from "mcp-penstock/plugins/rate-limit";
 import { requestLog } from "mcp-penstock/plugins/request-log";
@@ -16,6 +17,8 @@ import { pluginContract } from "mcp-penstock/testing";
 const makers: Record<string, () => PluginOption> = {
   "api-keys": () => apiKeys({ keys: { ci: "0123456789abcdef" } }),
   "host-guard": hostGuard,
+  // With probes in the middle of the traffic.
+  health: () => health({ initialDelay: 10, interval: 40 }),
   mounts,
   // Four requests, then nothing: what one principal uses up must not be missing elsewhere.
   "rate-limit": () => rateLimit({ perMinute: 1, burst: 4, tools: { echo: { perMinute: 1, burst: 1 } } }),

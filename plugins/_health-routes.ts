@@ -1,0 +1,50 @@
+import { type App, type Json, type RequestHead, json } from "../core/index.ts";
+import type { HealthSettings } from "./_health-options.ts";
+import { probe } from "./_health-probe.ts";
+import { type HealthStatus, slot } from "./_health-state.ts";
+
+const NO_STORE = { "cache-control": "no-store" };
+
+/** What load balancers and people ask. */
+export function addRoutes(app: App, settings: HealthSettings): void {
+  app.route({
+    method: "GET",
+    path: "/healthz",
+    access: "public",
+    handler: () => json({ status: "ok" }, 200, NO_STORE),
+  });
+  app.route({
+    method: "GET",
+    path: "/readyz",
+    access: "public",
+    handler: () =>
+      app.draining ? json({ status: "draining" }, 503, NO_STORE) : json({ status: "ready" }, 200, NO_STORE),
+  });
+  app.route({
+    method: "GET",
+    path: "/health",
+    access: "details",
+    handler(request) {
+      for (const mount of app.mounts) {
+        const state = mount.get(slot)!;
+        // Whoever asks gets an answer at once, and a better one the next time.
+        if (!state.probe && settings.of(mount.server).interval > 0 && !app.draining) void probe(app, mount, settings);
+      }
+      return json(describe(app, request), 200, NO_STORE);
+    },
+  });
+}
+
+function describe(app: App, { local }: RequestHead): Json {
+  const servers = Object.fromEntries(
+    // Where a server is, is for those who sit at the machine.
+    app.mounts.map((mount) => [mount.server, { ...app.report(mount), ...(local && { upstream: mount.upstream }) }]),
+  );
+  return { status: overall(app.mounts.map((mount) => mount.get(slot)!.status)), servers };
+}
+
+/** All the same: that. Otherwise `degraded` where one of them has a fault. */
+function overall(all: readonly HealthStatus[]): HealthStatus {
+  if (new Set(all).size === 1) return all[0]!;
+  return all.every((one) => one === "healthy" || one === "unknown") ? "unknown" : "degraded";
+}
