@@ -62,7 +62,7 @@ export function health(options: HealthOptions = {}): Plugin {
     }),
     response: refuseStream,
     error(exchange, error) {
-      if (!opensStream(exchange) || !error.code.startsWith("UPSTREAM_")) return;
+      if (!opensStream(exchange) || !error.code.startsWith("UPSTREAM_") || UNREACHED.has(error.code)) return;
       exchange.mount.get(slot)?.notePushOfClient({ available: false, reason: describeFailure(error) });
       return noStream(exchange);
     },
@@ -79,6 +79,9 @@ export function health(options: HealthOptions = {}): Plugin {
     },
   };
 }
+
+/** Not the stream, but the whole server is out of reach: that is what its client is told. */
+const UNREACHED: ReadonlySet<string> = new Set(["UPSTREAM_UNREACHABLE", "UPSTREAM_CONNECT_TIMEOUT", "UPSTREAM_TLS"]);
 
 /** What an exchange says about its server: nothing where the client left, or where it was the client's own fault. */
 function signalOf({ end, error, status, ms }: Outcome, mount: Mount): [Verdict, string?] | undefined {

@@ -229,6 +229,9 @@ describe("what is asked for is printed", () => {
     expect(stdout.trim().split(/\n */)).toEqual([
       "GET,POST,DELETE  http://127.0.0.1:4000/a/mcp     server 'a'",
       "GET,POST,DELETE  http://127.0.0.1:4000/b/mcp     server 'b'",
+      "GET              http://127.0.0.1:4000/health    plugin 'health'",
+      "GET              http://127.0.0.1:4000/healthz   plugin 'health'",
+      "GET              http://127.0.0.1:4000/readyz    plugin 'health'",
       "GET,POST,DELETE  http://127.0.0.1:4000/:any/mcp  server 'all'",
     ]);
   });
@@ -326,13 +329,14 @@ describe("what is asked for is printed", () => {
     expect(stdout.length).toBeGreaterThan(1_000_000);
     expect(JSON.parse(stdout).servers).toHaveLength(1000);
     const cli = `"${process.execPath}" "${join(process.cwd(), "dist/core/cli.mjs")}" routes -c big.json`;
-    expect(await shell(`${cli} 2>&1 | head -1`, cwd)).toBe(
-      "  GET,POST,DELETE  http://127.0.0.1:3333/server-0/mcp    server 'server-0'\n",
-    );
+    expect(await shell(`${cli} 2>&1 | head -1`, cwd)).toMatch(/^ {2}GET +http:\/\/127\.0\.0\.1:3333\/health +plugin/);
   });
 
   test("--json: routes as data, and errors too, on stdout with exit code 1", async () => {
-    const cwd = folderWith({ "ok.json": { servers: { a: { url, path: "/x" } } }, "bad.json": { servers: {} } });
+    const cwd = folderWith({
+      "ok.json": { servers: { a: { url, path: "/x" } }, plugins: [] },
+      "bad.json": { servers: {} },
+    });
     expect(JSON.parse((await runCli(["routes", "--json", "-c", "ok.json", "-p", "4000"], { cwd })).stdout)).toEqual({
       origin: "http://127.0.0.1:4000",
       routes: [{ path: "/x", url: "http://127.0.0.1:4000/x", methods: ["GET", "POST", "DELETE"], owner: "server 'a'" }],
@@ -355,7 +359,7 @@ describe("what is asked for is printed", () => {
       "open.json": { servers: { a: { url } }, host: "0.0.0.0" },
     });
     expect((await runCli(["check", "-c", "ok.json"], { cwd })).stdout).toMatch(
-      /1\. +host-guard[^]*2\. +mounts[^]*3\. +request-log[^]*4\. +unsupported[^]*5\. +sse-relay[^]*The configuration is valid\.\n$/,
+      /1\. +host-guard[^]*2\. +mounts[^]*3\. +request-log[^]*4\. +health[^]*5\. +unsupported[^]*6\. +sse-relay[^]*The configuration is valid\.\n$/,
     );
     await refused(["check", "-c", "open.json"], /host: "0\.0\.0\.0" can be reached from other machines/, { cwd });
   });

@@ -15,7 +15,7 @@ const use = testScope();
 const WITH_ROUTES: Record<string, () => Plugin> = {};
 
 /** `METHOD path` of everything that answers callers without a credential. */
-const PUBLIC: readonly string[] = [];
+const PUBLIC: readonly string[] = ["GET /healthz", "GET /readyz", "HEAD /healthz", "HEAD /readyz"];
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "M-SEARCH"];
 const REFUSED = new Set([401, 403, 405]);
@@ -77,7 +77,8 @@ test("the walk finds a route that is open, whatever its path looks like", async 
     },
   };
   const { answered } = await walk([routes]);
-  expect(answered.sort()).toEqual(["GET /open 200", "HEAD /open 200", "POST /:server/open 200", "PUT /files/** 200"]);
+  const found = withoutStatus(answered).filter((line) => !PUBLIC.includes(line));
+  expect(found).toEqual(["GET /open", "HEAD /open", "POST /:server/open", "PUT /files/**"]);
 });
 
 test("every plugin of the package that adds routes is walked", () => {

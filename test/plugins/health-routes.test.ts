@@ -127,7 +127,7 @@ describe("while the proxy stops /readyz is 503 and /healthz still 200", () => {
     const [caller, asking] = [await use(rawClient(cli.port)), await use(rawClient(cli.port))];
     const body = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"slow"}}';
     caller.send(
-      `POST /mcp HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\naccept: text/event-stream\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+      `POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\naccept: text/event-stream\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
     );
     await caller.receive(/data: \{\}\n\n/);
     // A request that has begun keeps its connection; a new one would be refused by now.
@@ -140,7 +140,7 @@ describe("while the proxy stops /readyz is 503 and /healthz still 200", () => {
       if (performance.now() > deadline) throw new Error(`no stop in ${cli.stderr()}`);
       await new Promise((resolve) => setImmediate(resolve));
     }
-    asking.send("host: x\r\n\r\n");
+    asking.send("host: localhost\r\n\r\n");
     const { status, body: text } = await asking.receiveResponse();
     expect([status, text]).toEqual([503, '{"status":"draining"}']);
   });
