@@ -27,6 +27,8 @@ export function callServer(
   exchange.principal = as.principal ?? ANONYMOUS;
   exchange.log.debug(() => `${mount.server}: ${method} by ${plugin.name}: ${as.reason}`);
   const { plugins, forward } = mount.hooks;
+  const { path } = request;
+  if (path !== undefined) return exchange.call({ method, headers, body, signal, path }, forward.length);
   const at = plugins.indexOf(plugin);
   const inner = forward.findIndex((hook) => plugins.indexOf(hook.plugin) > at);
   return exchange.call({ method, headers, body, signal }, inner === -1 ? forward.length : inner);
