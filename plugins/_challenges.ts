@@ -25,6 +25,8 @@ const PARAM =
   /([\w!#$%&'*+.^`|~-]+)[ \t]*=[ \t]*(?:"([^"\\\0-\x08\x0a-\x1f\x7f]*(?:\\[\t\x20-\x7e\x80-\xff][^"\\\0-\x08\x0a-\x1f\x7f]*)*)"|([\w!#$%&'*+.^`|~-]+))/y;
 const SPACE = /[ \t]*/y;
 const BETWEEN = /[ \t,]*/y;
+/** Challenges and parameters of one field. Each costs memory of its own, and no server has a tenth of it to say. */
+const MAX_PARTS = 1000;
 
 /**
  * Reads one header field. Time and memory grow with its length and no faster.
@@ -34,6 +36,7 @@ const BETWEEN = /[ \t,]*/y;
 export function parseChallenges(field: string): Challenge[] | undefined {
   const challenges: Challenge[] = [];
   let at = 0;
+  let parts = 0;
   const read = (pattern: RegExp): RegExpExecArray | null => {
     pattern.lastIndex = at;
     const found = pattern.exec(field);
@@ -48,7 +51,7 @@ export function parseChallenges(field: string): Challenge[] | undefined {
   read(BETWEEN);
   while (at < field.length) {
     const scheme = read(TOKEN)?.[0];
-    if (scheme === undefined) return undefined;
+    if (scheme === undefined || ++parts > MAX_PARTS) return undefined;
     const afterScheme = at;
     if (endsHere()) {
       challenges.push({ scheme, params: [] });
@@ -70,7 +73,7 @@ export function parseChallenges(field: string): Challenge[] | undefined {
           }
           const [raw, name, quoted, token] = param;
           params.push({ name: name!.toLowerCase(), value: token ?? quoted!.replace(/\\(.)/g, "$1"), raw });
-          if (!endsHere()) return undefined;
+          if (!endsHere() || ++parts > MAX_PARTS) return undefined;
           read(BETWEEN);
         }
         if (params.length === 0) return undefined;
