@@ -133,9 +133,16 @@ export async function logIn(era: "v1" | "v2", url: string): Promise<LoggedIn> {
   const provider = memoryProvider((target) => (authorizeUrl = target));
   const make = () =>
     era === "v1"
-      ? { client: new ClientV1({ name: "v1", version: "1" }), transport: new TransportV1(new URL(url), { authProvider: provider, fetch: record }) }
-      : { client: new ClientV2({ name: "v2", version: "1" }, { versionNegotiation: { mode: "auto" } }), transport: new TransportV2(new URL(url), { authProvider: provider as never, fetch: record as never }) };
-  const connect = ({ client, transport }: ReturnType<typeof make>) => (client as ClientV1).connect(transport as TransportV1);
+      ? {
+          client: new ClientV1({ name: "v1", version: "1" }),
+          transport: new TransportV1(new URL(url), { authProvider: provider, fetch: record }),
+        }
+      : {
+          client: new ClientV2({ name: "v2", version: "1" }, { versionNegotiation: { mode: "auto" } }),
+          transport: new TransportV2(new URL(url), { authProvider: provider as never, fetch: record as never }),
+        };
+  const connect = ({ client, transport }: ReturnType<typeof make>) =>
+    (client as ClientV1).connect(transport as TransportV1);
 
   const first = make();
   const refused: unknown = await connect(first).catch((error: unknown) => error);

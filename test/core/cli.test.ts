@@ -226,11 +226,15 @@ describe("what is asked for is printed", () => {
     });
     const { code, stdout } = await runCli(["routes", "--port", "4000"], { cwd });
     expect(code).toBe(0);
-    expect(stdout.trim().split(/\n */)).toEqual([
-      "GET,POST,DELETE  http://127.0.0.1:4000/a/mcp     server 'a'",
-      "GET,POST,DELETE  http://127.0.0.1:4000/b/mcp     server 'b'",
+    const paths = stdout.trim().split(/\n */);
+    expect(paths.filter((line) => line.includes("server '")).map((line) => line.replace(/ {2,}/g, "  "))).toEqual([
+      "GET,POST,DELETE  http://127.0.0.1:4000/a/mcp  server 'a'",
+      "GET,POST,DELETE  http://127.0.0.1:4000/b/mcp  server 'b'",
       "GET,POST,DELETE  http://127.0.0.1:4000/:any/mcp  server 'all'",
     ]);
+    expect(paths).toContainEqual(
+      expect.stringMatching(/^POST +http:\/\/127\.0\.0\.1:4000\/token +plugin 'oauth-root'$/),
+    );
   });
 
   test("check: mounts, paths, and the plugins of each mount in their order, each once", async () => {

@@ -40,31 +40,125 @@ test.each<[string, string[] | undefined, string[], string]>([
   ["scheme only, the Host is preserved", ONE, ["x-forwarded-proto: https"], "https://inner:8080"],
   ["upper case", ONE, ["X-Forwarded-Host: GW.Example.COM", "X-Forwarded-Proto: HTTPS"], OUTER],
   ["a port of its own", ONE, ["x-forwarded-host: gw.example.com:8443", "x-forwarded-proto: https"], `${OUTER}:8443`],
-  ["a port apart", ONE, ["x-forwarded-host: gw.example.com", "x-forwarded-proto: https", "x-forwarded-port: 8443"], `${OUTER}:8443`],
-  ["the scheme's own port", ONE, ["x-forwarded-host: gw.example.com", "x-forwarded-proto: https", "x-forwarded-port: 443"], OUTER],
-  ["IPv6", ONE, ["forwarded: for=\"[2001:db8::1]:4711\";host=\"[2001:db8::2]:8443\";proto=https"], "https://[2001:db8::2]:8443"],
-  ["what a client put in front of it", ONE, ["x-forwarded-for: 10.0.0.9, 192.0.2.1", "x-forwarded-host: evil.test, gw.example.com", "x-forwarded-proto: http, https"], OUTER],
-  ["the same with Forwarded", ONE, ["forwarded: for=10.0.0.9;host=evil.test, for=192.0.2.1;host=gw.example.com;proto=https"], OUTER],
-  ["in two fields", ONE, ["forwarded: for=10.0.0.9;host=evil.test", "forwarded: for=192.0.2.1;host=gw.example.com;proto=https"], OUTER],
+  [
+    "a port apart",
+    ONE,
+    ["x-forwarded-host: gw.example.com", "x-forwarded-proto: https", "x-forwarded-port: 8443"],
+    `${OUTER}:8443`,
+  ],
+  [
+    "the scheme's own port",
+    ONE,
+    ["x-forwarded-host: gw.example.com", "x-forwarded-proto: https", "x-forwarded-port: 443"],
+    OUTER,
+  ],
+  [
+    "IPv6",
+    ONE,
+    ['forwarded: for="[2001:db8::1]:4711";host="[2001:db8::2]:8443";proto=https'],
+    "https://[2001:db8::2]:8443",
+  ],
+  [
+    "what a client put in front of it",
+    ONE,
+    [
+      "x-forwarded-for: 10.0.0.9, 192.0.2.1",
+      "x-forwarded-host: evil.test, gw.example.com",
+      "x-forwarded-proto: http, https",
+    ],
+    OUTER,
+  ],
+  [
+    "the same with Forwarded",
+    ONE,
+    ["forwarded: for=10.0.0.9;host=evil.test, for=192.0.2.1;host=gw.example.com;proto=https"],
+    OUTER,
+  ],
+  [
+    "in two fields",
+    ONE,
+    ["forwarded: for=10.0.0.9;host=evil.test", "forwarded: for=192.0.2.1;host=gw.example.com;proto=https"],
+    OUTER,
+  ],
   // Two: client 192.0.2.1 ▶ 10.0.0.1 ▶ the peer ▶ here.
-  ["each adds, the outer one counts", TWO, ["x-forwarded-for: 192.0.2.1, 10.0.0.1", "x-forwarded-host: gw.example.com, middle:81", "x-forwarded-proto: https, http"], OUTER],
-  ["and nothing before it", TWO, ["x-forwarded-for: 10.9.9.9, 192.0.2.1, 10.0.0.1", "x-forwarded-host: evil.test, gw.example.com, middle:81", "x-forwarded-proto: http, https, http"], OUTER],
-  ["the inner one passes on what the outer one set", TWO, ["x-forwarded-for: 192.0.2.1, 10.0.0.1", "x-forwarded-host: gw.example.com", "x-forwarded-proto: https"], OUTER],
-  ["with Forwarded", TWO, ["forwarded: for=10.9.9.9;host=evil.test, for=192.0.2.1;host=gw.example.com;proto=https, for=10.0.0.1;host=middle;proto=http"], OUTER],
-  ["what the outer one left out, the inner one tells", TWO, ["forwarded: for=192.0.2.1;proto=https, for=10.0.0.1;host=gw.example.com;proto=http"], OUTER],
-  ["only one of the two is trusted", ONE, ["x-forwarded-for: 192.0.2.1, 10.0.0.1", "x-forwarded-host: evil.test, middle", "x-forwarded-proto: https, http"], "http://middle"],
+  [
+    "each adds, the outer one counts",
+    TWO,
+    [
+      "x-forwarded-for: 192.0.2.1, 10.0.0.1",
+      "x-forwarded-host: gw.example.com, middle:81",
+      "x-forwarded-proto: https, http",
+    ],
+    OUTER,
+  ],
+  [
+    "and nothing before it",
+    TWO,
+    [
+      "x-forwarded-for: 10.9.9.9, 192.0.2.1, 10.0.0.1",
+      "x-forwarded-host: evil.test, gw.example.com, middle:81",
+      "x-forwarded-proto: http, https, http",
+    ],
+    OUTER,
+  ],
+  [
+    "the inner one passes on what the outer one set",
+    TWO,
+    ["x-forwarded-for: 192.0.2.1, 10.0.0.1", "x-forwarded-host: gw.example.com", "x-forwarded-proto: https"],
+    OUTER,
+  ],
+  [
+    "with Forwarded",
+    TWO,
+    [
+      "forwarded: for=10.9.9.9;host=evil.test, for=192.0.2.1;host=gw.example.com;proto=https, for=10.0.0.1;host=middle;proto=http",
+    ],
+    OUTER,
+  ],
+  [
+    "what the outer one left out, the inner one tells",
+    TWO,
+    ["forwarded: for=192.0.2.1;proto=https, for=10.0.0.1;host=gw.example.com;proto=http"],
+    OUTER,
+  ],
+  [
+    "only one of the two is trusted",
+    ONE,
+    ["x-forwarded-for: 192.0.2.1, 10.0.0.1", "x-forwarded-host: evil.test, middle", "x-forwarded-proto: https, http"],
+    "http://middle",
+  ],
   // Garbage.
   ["no host", ONE, ["x-forwarded-host: evil/path?x", "x-forwarded-proto: https"], "https://inner:8080"],
   ["a user", ONE, ["x-forwarded-host: a@evil.test"], OWN],
   ["an impossible port", ONE, ["x-forwarded-host: evil.test:99999"], OWN],
   ["a broken address", ONE, ["x-forwarded-host: [::1"], OWN],
-  ["another scheme", ONE, ["x-forwarded-proto: javascript", "x-forwarded-host: gw.example.com"], "http://gw.example.com"],
-  ["lists of which nobody can tell whose is which", ONE, ["x-forwarded-for: 192.0.2.1", "x-forwarded-host: evil.test, gw.example.com"], OWN],
+  [
+    "another scheme",
+    ONE,
+    ["x-forwarded-proto: javascript", "x-forwarded-host: gw.example.com"],
+    "http://gw.example.com",
+  ],
+  [
+    "lists of which nobody can tell whose is which",
+    ONE,
+    ["x-forwarded-for: 192.0.2.1", "x-forwarded-host: evil.test, gw.example.com"],
+    OWN,
+  ],
   ["a Forwarded that is none", ONE, ["forwarded: host=evil.test;;;="], OWN],
   ["an open quote", ONE, ['forwarded: host="evil.test'], OWN],
   ["a name twice", ONE, ["forwarded: host=a.test;host=b.test"], OWN],
-  ["both kinds, at odds", ONE, ["forwarded: host=evil.test;proto=https", "x-forwarded-host: gw.example.com", "x-forwarded-proto: https"], "https://inner:8080"],
-  ["a prefix is never believed", ONE, ["x-forwarded-host: gw.example.com", "x-forwarded-proto: https", "x-forwarded-prefix: /evil"], OUTER],
+  [
+    "both kinds, at odds",
+    ONE,
+    ["forwarded: host=evil.test;proto=https", "x-forwarded-host: gw.example.com", "x-forwarded-proto: https"],
+    "https://inner:8080",
+  ],
+  [
+    "a prefix is never believed",
+    ONE,
+    ["x-forwarded-host: gw.example.com", "x-forwarded-proto: https", "x-forwarded-prefix: /evil"],
+    OUTER,
+  ],
 ])("%s (trusted: %j)", async (_name, trusted, fields, expected) => {
   expect(await told(fields, trusted)).toBe(expected);
 });
@@ -113,10 +207,23 @@ describe("blocks of addresses", () => {
     expect(typeof set === "function" && set(address)).toBe(expected);
   });
 
-  test.each(["", "1.2.3", "1.2.3.4.5", "256.0.0.1", "010.0.0.1", "0x7f.1", "1:2:3", ":::", "1::2::3", "1:2:3:4:5:6:7:8:9", "::12345", "::1.2.3", "[::1]", "a.b.c.d", " 1.2.3.4"])(
-    "%j is no address",
-    (text) => expect(parseAddress(text)).toBeUndefined(),
-  );
+  test.each([
+    "",
+    "1.2.3",
+    "1.2.3.4.5",
+    "256.0.0.1",
+    "010.0.0.1",
+    "0x7f.1",
+    "1:2:3",
+    ":::",
+    "1::2::3",
+    "1:2:3:4:5:6:7:8:9",
+    "::12345",
+    "::1.2.3",
+    "[::1]",
+    "a.b.c.d",
+    " 1.2.3.4",
+  ])("%j is no address", (text) => expect(parseAddress(text)).toBeUndefined());
 });
 
 test.each([

@@ -17,9 +17,21 @@ test.each<[string, string[][]]>([
   ['Bearer realm="a, b", scope="x y"', [["Bearer", "realm=a, b", "scope=x y"]]],
   ['Bearer realm="say \\"hi\\", Basic realm=\\"no\\""', [["Bearer", 'realm=say "hi", Basic realm="no"']]],
   ["Bearer REALM=tok, Error=invalid_token", [["Bearer", "realm=tok", "error=invalid_token"]]],
-  ['Basic realm="a", Bearer scope="b"', [["Basic", "realm=a"], ["Bearer", "scope=b"]]],
+  [
+    'Basic realm="a", Bearer scope="b"',
+    [
+      ["Basic", "realm=a"],
+      ["Bearer", "scope=b"],
+    ],
+  ],
   ['Negotiate, Basic realm="a"', [["Negotiate"], ["Basic", "realm=a"]]],
-  ['Negotiate YWJj==, Bearer x="1"', [["Negotiate", "YWJj=="], ["Bearer", "x=1"]]],
+  [
+    'Negotiate YWJj==, Bearer x="1"',
+    [
+      ["Negotiate", "YWJj=="],
+      ["Bearer", "x=1"],
+    ],
+  ],
   ["NTLM abc", [["NTLM", "abc"]]],
   ['Bearer a = "1" ,, b\t=\t2,', [["Bearer", "a=1", "b=2"]]],
   ['DPoP algs="ES256 PS256", Bearer, Basic realm=""', [["DPoP", "algs=ES256 PS256"], ["Bearer"], ["Basic", "realm="]]],

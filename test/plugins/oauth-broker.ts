@@ -33,7 +33,10 @@ export function broker({ servers, hiddenFrom, old = false }: BrokerOptions): Bro
         const base = own(request);
         // Where the flow began is carried in the address, so that its end can say the same.
         const mark = from === base ? "" : "?from=root";
-        return { ...serverMetadata(`${base}/authorize${mark}`, `${base}/token`, `${base}/register`), scopes_supported: [`${server}:use`] };
+        return {
+          ...serverMetadata(`${base}/authorize${mark}`, `${base}/token`, `${base}/register`),
+          scopes_supported: [`${server}:use`],
+        };
       },
       issued: (clientId) => mint.issued(clientId),
       async register(request, from) {
@@ -62,14 +65,30 @@ export function broker({ servers, hiddenFrom, old = false }: BrokerOptions): Bro
       ...(hiddenFrom && { visible: ({ headers }: RequestHead) => headers.get("x-who") !== hiddenFrom }),
     });
     const shared = { access: "public" } as const;
-    app.route({ ...shared, method: "POST", path: `/${server}/register`, handler: (request) => issuer.register!(request, own(request)) });
-    app.route({ ...shared, method: "GET", path: `/${server}/authorize`, handler: (request) => issuer.authorize(request, own(request)) });
-    app.route({ ...shared, method: "POST", path: `/${server}/token`, handler: (request) => issuer.token(request, own(request)) });
+    app.route({
+      ...shared,
+      method: "POST",
+      path: `/${server}/register`,
+      handler: (request) => issuer.register!(request, own(request)),
+    });
+    app.route({
+      ...shared,
+      method: "GET",
+      path: `/${server}/authorize`,
+      handler: (request) => issuer.authorize(request, own(request)),
+    });
+    app.route({
+      ...shared,
+      method: "POST",
+      path: `/${server}/token`,
+      handler: (request) => issuer.token(request, own(request)),
+    });
     app.route({
       ...shared,
       method: "GET",
       path: `/.well-known/oauth-authorization-server/${server}`,
-      handler: async (request) => Response.json({ ...(await issuer.metadata(request, own(request))), issuer: own(request) }),
+      handler: async (request) =>
+        Response.json({ ...(await issuer.metadata(request, own(request))), issuer: own(request) }),
     });
     app.route({
       ...shared,
@@ -92,7 +111,8 @@ export function broker({ servers, hiddenFrom, old = false }: BrokerOptions): Bro
     request({ mount, request }) {
       const mint = mints[mount.server];
       const token = (request.headers.get("authorization") ?? "").slice("Bearer ".length);
-      if (mint && !mint.tokens.has(token)) return new Response(null, { status: 401, headers: { "www-authenticate": "Bearer" } });
+      if (mint && !mint.tokens.has(token))
+        return new Response(null, { status: 401, headers: { "www-authenticate": "Bearer" } });
     },
   };
 }

@@ -19,11 +19,20 @@ const WELL_KNOWN = "/.well-known/oauth-protected-resource";
 const passthrough = { auth: "passthrough" } as const;
 
 /** A proxy at a public URL, `docs` behind it; requests of a mount are answered with `status` and these fields. */
-async function challenged(status: string, fields: string, more: object = {}, publicUrl = "https://gw.example.com/team") {
+async function challenged(
+  status: string,
+  fields: string,
+  more: object = {},
+  publicUrl = "https://gw.example.com/team",
+) {
   const server = await use(
     rawServer(async (connection) => {
       for await (const { target } of connection.requests())
-        connection.send(target === "/mcp" ? jsonAnswer("{}", status, fields.replaceAll("<own>", server.url)) : jsonAnswer("{}", "404 Not Found"));
+        connection.send(
+          target === "/mcp"
+            ? jsonAnswer("{}", status, fields.replaceAll("<own>", server.url))
+            : jsonAnswer("{}", "404 Not Found"),
+        );
     }),
   );
   const servers = { docs: { url: `${server.url}/mcp`, path: "/docs/mcp", ...passthrough } };
@@ -36,19 +45,74 @@ const OURS = `resource_metadata="https://gw.example.com${WELL_KNOWN}/team/docs/m
 
 describe("challenges", () => {
   test.each<[string, string, string[], string]>([
-    ["401 Unauthorized", 'WWW-Authenticate: Bearer resource_metadata="<own>/.well-known/x"\r\n', [`Bearer ${OURS}`], "the URL"],
+    [
+      "401 Unauthorized",
+      'WWW-Authenticate: Bearer resource_metadata="<own>/.well-known/x"\r\n',
+      [`Bearer ${OURS}`],
+      "the URL",
+    ],
     ["401 Unauthorized", "", [`Bearer ${OURS}`], "none came"],
     ["401 Unauthorized", "WWW-Authenticate: Bearer\r\n", [`Bearer ${OURS}`], "a bare one"],
-    ["401 Unauthorized", 'WWW-Authenticate: Bearer error="invalid_token", error_description="expired, \\"old\\"", scope="a b"\r\n', [`Bearer error="invalid_token", error_description="expired, \\"old\\"", scope="a b", ${OURS}`], "escapes, and no URL"],
-    ["401 Unauthorized", 'WWW-Authenticate: Bearer scope="a, b", resource_metadata="http://x/\\"y", realm="mcp"\r\n', [`Bearer scope="a, b", realm="mcp", ${OURS}`], "quoted commas"],
-    ["401 Unauthorized", 'WWW-Authenticate: Basic realm="a, Bearer b", Bearer resource_metadata=x, Negotiate YWJj==\r\n', [`Basic realm="a, Bearer b", Bearer ${OURS}, Negotiate YWJj==`], "several in a field"],
-    ["401 Unauthorized", 'WWW-Authenticate: Basic realm="a"\r\nWWW-Authenticate: DPoP algs="ES256", resource_metadata="http://x/"\r\n', ['Basic realm="a"', `DPoP algs="ES256", ${OURS}`], "several fields"],
-    ["401 Unauthorized", 'WWW-Authenticate: Bearer realm="<own>/mcp"\r\n', [`Bearer realm="https://gw.example.com/team/docs/mcp", ${OURS}`], "a realm that is the server's URL"],
-    ["401 Unauthorized", 'WWW-Authenticate: Bearer realm="https://other.example/"\r\n', [`Bearer realm="https://other.example/", ${OURS}`], "a realm that is another URL"],
-    ["401 Unauthorized", 'WWW-Authenticate: Bearer resource_metadata="http://x/", resource_metadata="http://y/"\r\n', [`Bearer ${OURS}`], "the URL twice"],
-    ["401 Unauthorized", 'WWW-Authenticate: Bearer resource_metadata="http://internal/\r\n', [`Bearer ${OURS}`], "malformed: dropped, ours added"],
-    ["401 Unauthorized", 'WWW-Authenticate: Bearer x="open\r\nWWW-Authenticate: Bearer scope="a"\r\n', [`Bearer scope="a", ${OURS}`], "one of two malformed"],
-    ["403 Forbidden", 'WWW-Authenticate: Bearer error="insufficient_scope", scope="a b", resource_metadata="<own>/x"\r\n', [`Bearer error="insufficient_scope", scope="a b", ${OURS}`], "step-up"],
+    [
+      "401 Unauthorized",
+      'WWW-Authenticate: Bearer error="invalid_token", error_description="expired, \\"old\\"", scope="a b"\r\n',
+      [`Bearer error="invalid_token", error_description="expired, \\"old\\"", scope="a b", ${OURS}`],
+      "escapes, and no URL",
+    ],
+    [
+      "401 Unauthorized",
+      'WWW-Authenticate: Bearer scope="a, b", resource_metadata="http://x/\\"y", realm="mcp"\r\n',
+      [`Bearer scope="a, b", realm="mcp", ${OURS}`],
+      "quoted commas",
+    ],
+    [
+      "401 Unauthorized",
+      'WWW-Authenticate: Basic realm="a, Bearer b", Bearer resource_metadata=x, Negotiate YWJj==\r\n',
+      [`Basic realm="a, Bearer b", Bearer ${OURS}, Negotiate YWJj==`],
+      "several in a field",
+    ],
+    [
+      "401 Unauthorized",
+      'WWW-Authenticate: Basic realm="a"\r\nWWW-Authenticate: DPoP algs="ES256", resource_metadata="http://x/"\r\n',
+      ['Basic realm="a"', `DPoP algs="ES256", ${OURS}`],
+      "several fields",
+    ],
+    [
+      "401 Unauthorized",
+      'WWW-Authenticate: Bearer realm="<own>/mcp"\r\n',
+      [`Bearer realm="https://gw.example.com/team/docs/mcp", ${OURS}`],
+      "a realm that is the server's URL",
+    ],
+    [
+      "401 Unauthorized",
+      'WWW-Authenticate: Bearer realm="https://other.example/"\r\n',
+      [`Bearer realm="https://other.example/", ${OURS}`],
+      "a realm that is another URL",
+    ],
+    [
+      "401 Unauthorized",
+      'WWW-Authenticate: Bearer resource_metadata="http://x/", resource_metadata="http://y/"\r\n',
+      [`Bearer ${OURS}`],
+      "the URL twice",
+    ],
+    [
+      "401 Unauthorized",
+      'WWW-Authenticate: Bearer resource_metadata="http://internal/\r\n',
+      [`Bearer ${OURS}`],
+      "malformed: dropped, ours added",
+    ],
+    [
+      "401 Unauthorized",
+      'WWW-Authenticate: Bearer x="open\r\nWWW-Authenticate: Bearer scope="a"\r\n',
+      [`Bearer scope="a", ${OURS}`],
+      "one of two malformed",
+    ],
+    [
+      "403 Forbidden",
+      'WWW-Authenticate: Bearer error="insufficient_scope", scope="a b", resource_metadata="<own>/x"\r\n',
+      [`Bearer error="insufficient_scope", scope="a b", ${OURS}`],
+      "step-up",
+    ],
     ["403 Forbidden", "", [], "a plain 403"],
   ])("%s, %j: %j (%s)", async (status, fields, expected) => {
     const { client } = await challenged(status, fields);
@@ -88,14 +152,24 @@ describe("challenges", () => {
   });
 
   test("without the plugin, the server's own URL reaches the client, who cannot use it", async () => {
-    const { client, server } = await challenged("401 Unauthorized", 'WWW-Authenticate: Bearer resource_metadata="<own>/x"\r\n', { plugins: [] });
+    const { client, server } = await challenged(
+      "401 Unauthorized",
+      'WWW-Authenticate: Bearer resource_metadata="<own>/x"\r\n',
+      { plugins: [] },
+    );
     client.send(post(call(), "/docs/mcp"));
-    expect((await client.receiveResponse()).headers["www-authenticate"]).toBe(`Bearer resource_metadata="${server.url}/x"`);
+    expect((await client.receiveResponse()).headers["www-authenticate"]).toBe(
+      `Bearer resource_metadata="${server.url}/x"`,
+    );
   });
 });
 
 /** A server that answers its metadata paths as told; everything else is 401. */
-async function documented(documents: Record<string, unknown | ((response: ServerResponse) => void)>, more: object = {}, path: string | string[] = "/docs/mcp") {
+async function documented(
+  documents: Record<string, unknown | ((response: ServerResponse) => void)>,
+  more: object = {},
+  path: string | string[] = "/docs/mcp",
+) {
   const server = await use(
     startLegacyServer({
       intercept({ target }, _request, response) {
@@ -181,24 +255,64 @@ describe("metadata", () => {
     const penstock = createPenstock({ servers, plugins: [oauthRelay()], publicUrl: "https://h/docs" });
     await use(closeable({ close: () => penstock.close() }));
     await penstock.ready();
-    expect(penstock.paths.filter(({ path }) => path.startsWith(WELL_KNOWN)).map(({ path }) => path.slice(WELL_KNOWN.length)).sort()).toEqual(
-      ["/docs/docs/mcp", "/docs/docs/mcp", "/docs/mcp", "/docs/mcp", "/mcp", "/mcp"],
-    );
+    expect(
+      penstock.paths
+        .filter(({ path }) => path.startsWith(WELL_KNOWN))
+        .map(({ path }) => path.slice(WELL_KNOWN.length))
+        .sort(),
+    ).toEqual(["/docs/docs/mcp", "/docs/docs/mcp", "/docs/mcp", "/docs/mcp", "/mcp", "/mcp"]);
   });
 
   test.each<[string, (own: string) => Record<string, unknown>, object | undefined]>([
-    ["the root form, where the inserted one is missing", (own) => ({ [WELL_KNOWN]: document(own) }), { authorization_servers: ["https://as.example.com/tenant"] }],
+    [
+      "the root form, where the inserted one is missing",
+      (own) => ({ [WELL_KNOWN]: document(own) }),
+      { authorization_servers: ["https://as.example.com/tenant"] },
+    ],
     ["a root form for another path of the server", (own) => ({ [WELL_KNOWN]: document(`${own}/other`) }), undefined],
-    ["2025-03-26: the server's origin is its authorization server", (own) => ({ "/.well-known/oauth-authorization-server": { issuer: own } }), { authorization_servers: ["<own>"] }],
-    ["an authorization server elsewhere is not the server's own", () => ({ "/.well-known/oauth-authorization-server": { issuer: "https://as.example.com" } }), undefined],
+    [
+      "2025-03-26: the server's origin is its authorization server",
+      (own) => ({ "/.well-known/oauth-authorization-server": { issuer: own } }),
+      { authorization_servers: ["<own>"] },
+    ],
+    [
+      "an authorization server elsewhere is not the server's own",
+      () => ({ "/.well-known/oauth-authorization-server": { issuer: "https://as.example.com" } }),
+      undefined,
+    ],
     ["none", () => ({}), undefined],
     ["no authorization servers", () => ({ [INSERTED]: { resource: "https://x.example/mcp" } }), undefined],
-    ["authorization servers that are none", () => ({ [INSERTED]: { ...document(), authorization_servers: ["javascript:alert(1)", 7] } }), undefined],
+    [
+      "authorization servers that are none",
+      () => ({ [INSERTED]: { ...document(), authorization_servers: ["javascript:alert(1)", 7] } }),
+      undefined,
+    ],
     ["not an object", () => ({ [INSERTED]: [1] }), undefined],
-    ["not JSON", () => ({ [INSERTED]: (response: ServerResponse) => response.writeHead(200, { "content-type": "application/json" }).end("<html>") }), undefined],
-    ["HTML", () => ({ [INSERTED]: (response: ServerResponse) => response.writeHead(200, { "content-type": "text/html" }).end(JSON.stringify(document())) }), undefined],
+    [
+      "not JSON",
+      () => ({
+        [INSERTED]: (response: ServerResponse) =>
+          response.writeHead(200, { "content-type": "application/json" }).end("<html>"),
+      }),
+      undefined,
+    ],
+    [
+      "HTML",
+      () => ({
+        [INSERTED]: (response: ServerResponse) =>
+          response.writeHead(200, { "content-type": "text/html" }).end(JSON.stringify(document())),
+      }),
+      undefined,
+    ],
     ["500", () => ({ [INSERTED]: (response: ServerResponse) => response.writeHead(500).end() }), undefined],
-    ["a redirect to elsewhere", () => ({ [INSERTED]: (response: ServerResponse) => response.writeHead(302, { location: "http://169.254.169.254/" }).end() }), undefined],
+    [
+      "a redirect to elsewhere",
+      () => ({
+        [INSERTED]: (response: ServerResponse) =>
+          response.writeHead(302, { location: "http://169.254.169.254/" }).end(),
+      }),
+      undefined,
+    ],
     ["a broken connection", () => ({ [INSERTED]: (response: ServerResponse) => response.destroy() }), undefined],
     ["1 MB", () => ({ [INSERTED]: { ...document(), x: "x".repeat(1_000_000) } }), undefined],
   ])("%s", async (_name, documents, expected) => {
@@ -218,8 +332,14 @@ describe("metadata", () => {
       startLegacyServer({
         intercept({ target }, request, response) {
           const own = `http://${request.headers.host}`;
-          if (target === "/meta?x=1") response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(document()));
-          else response.writeHead(target === "/mcp" ? 401 : 404, { "www-authenticate": `Bearer resource_metadata="${own}/meta?x=1"` }).end();
+          if (target === "/meta?x=1")
+            response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(document()));
+          else
+            response
+              .writeHead(target === "/mcp" ? 401 : 404, {
+                "www-authenticate": `Bearer resource_metadata="${own}/meta?x=1"`,
+              })
+              .end();
           return true;
         },
       }),
@@ -254,7 +374,9 @@ describe("metadata", () => {
   test("one request for all who ask at once; kept for a while, or not at all", async () => {
     const held = gate();
     const answer = (response: ServerResponse) =>
-      void held.promise.then(() => response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(document())));
+      void held.promise.then(() =>
+        response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(document())),
+      );
     const { url, server } = await documented({ [INSERTED]: answer }, { plugins: [oauthRelay({ maxAge: 0 })] });
     const many = Array.from({ length: 8 }, () => fetch(`${url}${WELL_KNOWN}/docs/mcp`));
     await server.request(({ target }) => target === INSERTED);
@@ -275,12 +397,16 @@ describe("metadata", () => {
 
 test("what is transparent is logged at the start, once for each server", async () => {
   const log: string[] = [];
-  const at = (level: string) => (text: LogText) => void log.push(`${level} ${typeof text === "function" ? text() : text}`);
+  const at = (level: string) => (text: LogText) =>
+    void log.push(`${level} ${typeof text === "function" ? text() : text}`);
   const servers = {
     docs: { url: "https://docs.example.com/mcp?key=s3cr3t", path: "/docs/mcp", ...passthrough },
     open: { url: "https://open.example.com/mcp", path: "/open/mcp" },
   };
-  const penstock = createPenstock({ servers, plugins: [oauthRelay()] }, { logger: { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") } });
+  const penstock = createPenstock(
+    { servers, plugins: [oauthRelay()] },
+    { logger: { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") } },
+  );
   await use(closeable({ close: () => penstock.close() }));
   await penstock.ready();
   expect(log).toEqual([
@@ -305,11 +431,16 @@ describe.each(["v1", "v2"] as const)("a real client of the %s SDK", (era) => {
         intercept({ target, headers }, _request, response) {
           const own = `http://${headers.host}`;
           if (target === INSERTED) {
-            const body = { resource: `${own}/mcp`, authorization_servers: [issuer.issuer], scopes_supported: ["tools"] };
+            const body = {
+              resource: `${own}/mcp`,
+              authorization_servers: [issuer.issuer],
+              scopes_supported: ["tools"],
+            };
             response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
             return true;
           }
-          if (target !== "/mcp" || issuer.mint.tokens.has((headers.authorization ?? "").slice("Bearer ".length))) return false;
+          if (target !== "/mcp" || issuer.mint.tokens.has((headers.authorization ?? "").slice("Bearer ".length)))
+            return false;
           const challenge = { "www-authenticate": `Bearer resource_metadata="${own}${INSERTED}", scope="tools"` };
           response.writeHead(401, withChallenge ? challenge : {}).end();
           return true;
@@ -330,7 +461,11 @@ describe.each(["v1", "v2"] as const)("a real client of the %s SDK", (era) => {
       `GET ${url}${WELL_KNOWN}/docs/mcp`,
       `GET ${new URL(issuer.issuer).origin}/.well-known/oauth-authorization-server/tenant`,
     ]);
-    expect(requests.filter((line) => line.startsWith(`POST ${url}`) || line.startsWith(`GET ${url}/`)).every((line) => line.includes("/docs/mcp"))).toBe(true);
+    expect(
+      requests
+        .filter((line) => line.startsWith(`POST ${url}`) || line.startsWith(`GET ${url}/`))
+        .every((line) => line.includes("/docs/mcp")),
+    ).toBe(true);
     expect(authorizeUrl.searchParams.get("resource")).toBe(mount);
     expect(authorizeUrl.searchParams.get("scope")).toBe("tools");
     const [[token, resource]] = [...issuer.mint.tokens] as [[string, string]];
@@ -340,7 +475,12 @@ describe.each(["v1", "v2"] as const)("a real client of the %s SDK", (era) => {
     const elsewhere = await fetch(`${url}/other/mcp`, {
       method: "POST",
       body: call(),
-      headers: { "content-type": "application/json", accept: "application/json, text/event-stream", authorization: `Bearer ${token}`, dpop: "proof" },
+      headers: {
+        "content-type": "application/json",
+        accept: "application/json, text/event-stream",
+        authorization: `Bearer ${token}`,
+        dpop: "proof",
+      },
     });
     await elsewhere.text();
     expect(other.requests).toHaveLength(1);

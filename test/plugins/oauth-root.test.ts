@@ -22,34 +22,63 @@ interface Started {
 }
 
 /** A proxy for these servers, those in upper case with a login. */
-async function start(names: readonly string[], options: OAuthRootOptions = {}, more: { hiddenFrom?: string; plugins?: Plugin[]; publicUrl?: string } = {}): Promise<Started> {
+async function start(
+  names: readonly string[],
+  options: OAuthRootOptions = {},
+  more: { hiddenFrom?: string; plugins?: Plugin[]; publicUrl?: string } = {},
+): Promise<Started> {
   const { hiddenFrom, plugins = [], publicUrl } = more;
   const servers = Object.fromEntries(names.map((name) => [name.toLowerCase(), { url: NOWHERE }]));
-  const login = broker({ servers: names.filter((name) => name !== name.toLowerCase()).map((name) => name.toLowerCase()), hiddenFrom });
-  const { url } = await use(startProxy({ servers, plugins: [mounts(), oauthRoot(options), login, ...plugins], publicUrl }));
+  const login = broker({
+    servers: names.filter((name) => name !== name.toLowerCase()).map((name) => name.toLowerCase()),
+    hiddenFrom,
+  });
+  const { url } = await use(
+    startProxy({ servers, plugins: [mounts(), oauthRoot(options), login, ...plugins], publicUrl }),
+  );
   return { url, login };
 }
 
 const register = (url: string, path = "/register") =>
-  fetch(url + path, { method: "POST", body: JSON.stringify({ redirect_uris: [REDIRECT] }), headers: { "content-type": "application/json" } });
-const registered = async (url: string, path: string) => ((await (await register(url, path)).json()) as { client_id: string }).client_id;
+  fetch(url + path, {
+    method: "POST",
+    body: JSON.stringify({ redirect_uris: [REDIRECT] }),
+    headers: { "content-type": "application/json" },
+  });
+const registered = async (url: string, path: string) =>
+  ((await (await register(url, path)).json()) as { client_id: string }).client_id;
 const authorize = (url: string, params: Record<string, string>, headers = {}) =>
-  fetch(`${url}/authorize?${new URLSearchParams({ response_type: "code", redirect_uri: REDIRECT, state: "s", ...params })}`, { redirect: "manual", headers });
+  fetch(
+    `${url}/authorize?${new URLSearchParams({ response_type: "code", redirect_uri: REDIRECT, state: "s", ...params })}`,
+    { redirect: "manual", headers },
+  );
 const exchange = (url: string, params: Record<string, string>, headers = {}) =>
-  fetch(`${url}/token`, { method: "POST", body: new URLSearchParams({ grant_type: "authorization_code", ...params }), headers });
+  fetch(`${url}/token`, {
+    method: "POST",
+    body: new URLSearchParams({ grant_type: "authorization_code", ...params }),
+    headers,
+  });
 
 /** Every root request, each as a client sends it. */
 async function rootRequests(url: string, headers: Record<string, string> = {}): Promise<Map<string, Response>> {
   const all = new Map<string, Response>();
-  for (const path of [...METADATA, RESOURCE]) for (const slash of ["", "/"]) all.set(path + slash, await fetch(url + path + slash, { headers }));
-  all.set("register", await fetch(`${url}/register`, { method: "POST", body: JSON.stringify({ redirect_uris: [REDIRECT] }), headers }));
+  for (const path of [...METADATA, RESOURCE])
+    for (const slash of ["", "/"]) all.set(path + slash, await fetch(url + path + slash, { headers }));
+  all.set(
+    "register",
+    await fetch(`${url}/register`, { method: "POST", body: JSON.stringify({ redirect_uris: [REDIRECT] }), headers }),
+  );
   all.set("authorize", await authorize(url, { client_id: "nobody" }, headers));
   all.set("token", await exchange(url, { client_id: "nobody", code: "x" }, headers));
   return all;
 }
 
 /** The one answer to everything that has no clear meaning. */
-async function expectNowhere(url: string, names: readonly string[], headers: Record<string, string> = {}): Promise<void> {
+async function expectNowhere(
+  url: string,
+  names: readonly string[],
+  headers: Record<string, string> = {},
+): Promise<void> {
   const texts = new Set<string>();
   for (const [what, answer] of await rootRequests(url, headers)) {
     expect([what, answer.status, answer.headers.get("content-type")]).toEqual([what, 404, "application/json"]);
@@ -81,7 +110,11 @@ describe("exactly one server, and it uses OAuth", () => {
       expect(answer.headers.get("cache-control")).toBe("no-store");
     }
     const resource = await fetch(url + RESOURCE);
-    expect(await resource.json()).toEqual({ resource: `${url}/docs/mcp`, authorization_servers: [`${url}/docs`], scopes_supported: ["docs:use"] });
+    expect(await resource.json()).toEqual({
+      resource: `${url}/docs/mcp`,
+      authorization_servers: [`${url}/docs`],
+      scopes_supported: ["docs:use"],
+    });
   });
 
   test("HEAD, preflights and other methods", async () => {
@@ -115,22 +148,30 @@ describe("exactly one server, and it uses OAuth", () => {
     expect(login.calls).toEqual([`docs register ${url}`, `docs authorize ${url}`, `docs token ${url}`]);
   });
 
-  test.each([{}, { client_id: "nobody" }, { client_id: "<script>" }])("a client id that nobody issued (%j) gets a page, and is sent nowhere", async (params) => {
-    const { url, login } = await start(["DOCS"]);
-    const answer = await authorize(url, params as Record<string, string>);
-    expect(answer.status).toBe(400);
-    expect(answer.headers.get("location")).toBeNull();
-    expect(answer.headers.get("content-type")).toBe("text/html; charset=utf-8");
-    expect(answer.headers.get("content-security-policy")).toContain("frame-ancestors 'none'");
-    const page = await answer.text();
-    for (const word of ["docs", "script", "nobody", REDIRECT]) expect(page).not.toContain(word);
-    expect(login.calls).toEqual([]);
-  });
+  test.each([{}, { client_id: "nobody" }, { client_id: "<script>" }])(
+    "a client id that nobody issued (%j) gets a page, and is sent nowhere",
+    async (params) => {
+      const { url, login } = await start(["DOCS"]);
+      const answer = await authorize(url, params as Record<string, string>);
+      expect(answer.status).toBe(400);
+      expect(answer.headers.get("location")).toBeNull();
+      expect(answer.headers.get("content-type")).toBe("text/html; charset=utf-8");
+      expect(answer.headers.get("content-security-policy")).toContain("frame-ancestors 'none'");
+      const page = await answer.text();
+      for (const word of ["docs", "script", "nobody", REDIRECT]) expect(page).not.toContain(word);
+      expect(login.calls).toEqual([]);
+    },
+  );
 
   test("behind a reverse proxy with a prefix: the issuer is the origin, the endpoints lie under the prefix", async () => {
     const { url } = await start(["DOCS"], {}, { publicUrl: "https://h.example.com/team" });
-    expect(await (await fetch(url + METADATA[0]!)).json()).toMatchObject({ issuer: "https://h.example.com", token_endpoint: "https://h.example.com/team/docs/token" });
-    expect(await (await fetch(url + RESOURCE)).json()).toMatchObject({ resource: "https://h.example.com/team/docs/mcp" });
+    expect(await (await fetch(url + METADATA[0]!)).json()).toMatchObject({
+      issuer: "https://h.example.com",
+      token_endpoint: "https://h.example.com/team/docs/token",
+    });
+    expect(await (await fetch(url + RESOURCE)).json()).toMatchObject({
+      resource: "https://h.example.com/team/docs/mcp",
+    });
   });
 });
 
@@ -199,7 +240,10 @@ describe("policy", () => {
 
   test("a server's name: that one, whatever stands beside it", async () => {
     const { url } = await start(["DOCS", "NOTES", "plain"], { policy: "notes" });
-    expect(await (await fetch(url + METADATA[0]!)).json()).toMatchObject({ issuer: url, token_endpoint: `${url}/notes/token` });
+    expect(await (await fetch(url + METADATA[0]!)).json()).toMatchObject({
+      issuer: url,
+      token_endpoint: `${url}/notes/token`,
+    });
     expect(await registered(url, "/register")).toMatch(/^notes-/);
     // A client id of another still leads to that one.
     const client_id = await registered(url, "/docs/register");
@@ -212,7 +256,10 @@ describe("policy", () => {
   });
 
   test("a name that no server has stops the start", async () => {
-    const penstock = createPenstock({ servers: { docs: { url: NOWHERE } }, plugins: [mounts(), oauthRoot({ policy: "dosc" })] });
+    const penstock = createPenstock({
+      servers: { docs: { url: NOWHERE } },
+      plugins: [mounts(), oauthRoot({ policy: "dosc" })],
+    });
     await expect(penstock.ready()).rejects.toThrow('"dosc"');
     await penstock.close();
   });
@@ -236,7 +283,9 @@ describe("a server that checks tokens itself (passthrough)", () => {
       startLegacyServer({
         intercept({ target }, _request, response) {
           const found = target === `${RESOURCE}/mcp`;
-          response.writeHead(found ? 200 : 404, { "content-type": "application/json" }).end(JSON.stringify(found ? document : {}));
+          response
+            .writeHead(found ? 200 : 404, { "content-type": "application/json" })
+            .end(JSON.stringify(found ? document : {}));
           return true;
         },
       }),
@@ -250,7 +299,8 @@ describe("a server that checks tokens itself (passthrough)", () => {
     for (const [what, answer] of await rootRequests(url)) {
       expect([what, answer.status]).toEqual([what, what.startsWith(RESOURCE) ? 200 : 404]);
       const body: unknown = await answer.json();
-      if (answer.status === 200) expect(body).toEqual({ resource: `${url}/docs/mcp`, authorization_servers: ["https://as.example.com"] });
+      if (answer.status === 200)
+        expect(body).toEqual({ resource: `${url}/docs/mcp`, authorization_servers: ["https://as.example.com"] });
     }
   });
 
@@ -261,12 +311,17 @@ describe("a server that checks tokens itself (passthrough)", () => {
 
   test("mounted at the root, its own document is the root's, whatever stands beside it", async () => {
     const { url } = await passthrough({ plain: { url: NOWHERE } }, "/");
-    expect(await (await fetch(url + RESOURCE)).json()).toEqual({ resource: `${url}/`, authorization_servers: ["https://as.example.com"] });
+    expect(await (await fetch(url + RESOURCE)).json()).toEqual({
+      resource: `${url}/`,
+      authorization_servers: ["https://as.example.com"],
+    });
   });
 });
 
 test("without the plugin the root is not served", async () => {
-  const { url } = await use(startProxy({ servers: { docs: { url: NOWHERE } }, plugins: [mounts(), broker({ servers: ["docs"] })] }));
+  const { url } = await use(
+    startProxy({ servers: { docs: { url: NOWHERE } }, plugins: [mounts(), broker({ servers: ["docs"] })] }),
+  );
   for (const [, answer] of await rootRequests(url)) {
     expect(answer.status).toBe(404);
     expect(await answer.json()).toMatchObject({ error: { data: { code: "NOT_FOUND" } } });
@@ -274,7 +329,10 @@ test("without the plugin the root is not served", async () => {
 });
 
 test("every route is public, and says so", async () => {
-  const penstock = createPenstock({ servers: { docs: { url: NOWHERE, auth: "passthrough" } }, plugins: [mounts(), oauthRoot(), oauthRelay()] });
+  const penstock = createPenstock({
+    servers: { docs: { url: NOWHERE, auth: "passthrough" } },
+    plugins: [mounts(), oauthRoot(), oauthRelay()],
+  });
   await penstock.ready();
   const routes = penstock.paths.filter(({ owner }) => owner.startsWith("plugin"));
   expect(routes).toHaveLength(3 * 2 + 2 + 1 + 2 + 4);
@@ -289,11 +347,17 @@ describe.each(["v1", "v2"] as const)("a real client of the %s SDK", (era) => {
   ])("%s logs in", async (_name, old) => {
     const server = await use(era === "v1" ? startLegacyServer() : startModernServer());
     const login = broker({ servers: ["docs"], old });
-    const { url } = await use(startProxy({ servers: { docs: { url: server.url } }, plugins: [mounts(), oauthRoot(), login] }));
+    const { url } = await use(
+      startProxy({ servers: { docs: { url: server.url } }, plugins: [mounts(), oauthRoot(), login] }),
+    );
     const { client, authorizeUrl, requests } = await use(logIn(era, `${url}/docs/mcp`));
     expect((await client.listTools()).tools.length).toBeGreaterThan(0);
     expect(authorizeUrl.origin + authorizeUrl.pathname).toBe(`${url}/docs/authorize`);
-    expect(login.calls).toEqual([`docs register ${url}/docs`, `docs authorize ${old ? url : `${url}/docs`}`, `docs token ${url}/docs`]);
+    expect(login.calls).toEqual([
+      `docs register ${url}/docs`,
+      `docs authorize ${old ? url : `${url}/docs`}`,
+      `docs token ${url}/docs`,
+    ]);
     expect(requests).toContain(`GET ${url}/.well-known/oauth-authorization-server${old ? "" : "/docs"}`);
     // The token was for this proxy: the server behind it does not get it.
     for (const { headers } of server.requests) expect(headers).not.toHaveProperty("authorization");
