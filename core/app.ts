@@ -75,7 +75,8 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   const authenticators = rootPlugins.filter((plugin) => plugin.authenticate);
   const running: Running = new Bag();
   const app = new H3({ silent: true, onError: (error, event) => errorToResponse(error, log, event.req) });
-  const enter = createDoor({ app, guards, origin: createPublicOrigin(config), log });
+  const origin = createPublicOrigin(config);
+  const enter = createDoor({ app, guards, origin, log });
   const table = new PathTable();
   const routes = new Map<string, RoutePath>();
   const reports: ((mount: Mount) => Json | void)[] = [];
@@ -99,6 +100,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
     return {
       mounts: mounts.filter((mount) => mount.hooks.plugins.includes(plugin)),
       log,
+      publicUrl: origin.configured,
       get draining() {
         return draining;
       },

@@ -27,6 +27,10 @@ export function callServer(
   exchange.principal = as.principal ?? ANONYMOUS;
   exchange.log.debug(() => `${mount.server}: ${method} by ${plugin.name}: ${as.reason}`);
   const { plugins, forward } = mount.hooks;
+  const { path } = request;
+  // It goes onto the request line as it is.
+  if (path !== undefined && !/^\/[\x21-\x7e]*$/.test(path)) throw new TypeError("`path` is no path");
+  if (path !== undefined) return exchange.call({ method, headers, body, signal, path }, forward.length);
   const at = plugins.indexOf(plugin);
   const inner = forward.findIndex((hook) => plugins.indexOf(hook.plugin) > at);
   return exchange.call({ method, headers, body, signal }, inner === -1 ? forward.length : inner);

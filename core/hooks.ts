@@ -146,7 +146,7 @@ function checkPlugin(plugin: Plugin): void {
   if (plugin.order !== undefined && plugin.order !== "pre" && plugin.order !== "post")
     refuse('`order` may be "pre" or "post".');
   for (const [key, value] of Object.entries(plugin)) {
-    const isHook = key !== "message" && [...HOOK_NAMES, "config", "setup", "close"].includes(key as never);
+    const isHook = key !== "message" && [...HOOK_NAMES, "applies", "config", "setup", "close"].includes(key as never);
     if (isHook && value !== undefined && typeof value !== "function") refuse(`\`${key}\` must be a function.`);
     // Data is a plugin's own affair; a function under an unknown name is a hook misspelt.
     if (!isHook && key !== "message" && typeof value === "function") refuse(`\`${key}\` is not a hook.`);

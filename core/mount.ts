@@ -47,7 +47,7 @@ export class MountRuntime extends SlotMap implements Mount {
     this.server = name;
     this.paths = [config.path ?? []].flat().map((path) => checkPath(name, path));
     this.upstream = checkUrl(name, config.url);
-    this.hooks = compileHooks(orderPlugins(root, config.plugins));
+    this.hooks = compileHooks(orderPlugins(root, config.plugins).filter((plugin) => plugin.applies?.(config) ?? true));
     this.auth = config.auth;
     this.notForwarded = notForwarded(
       config.auth,

@@ -1,5 +1,7 @@
 /** The one answer to the question under which URL clients know this proxy, or one of its mounts. */
+import { addressSet } from "./addresses.ts";
 import { ProxyError } from "./errors.ts";
+import { forwardedOrigin } from "./forwarding.ts";
 import type { Mount, PenstockConfig, RequestHead } from "./types.ts";
 
 /** Fields that only a proxy in between adds: who sends them is not the client itself. */
@@ -7,14 +9,35 @@ const FORWARDING_FIELDS = ["forwarded", "x-forwarded-for", "x-forwarded-host", "
 
 /** Answers for one proxy, by its configuration. */
 export interface PublicOrigin {
+  /** What the configuration says, without trailing slash. */
+  readonly configured: string | undefined;
   /** Origin and path prefix of the public URL, without trailing slash. */
   of(head: Pick<RequestHead, "url" | "headers" | "ip">): string;
 }
 
-/** @throws ProxyError `BAD_CONFIG` */
+/**
+ * The configured URL; else what a trusted proxy in front says; else the scheme and Host of the request itself, whose syntax the
+ * core has checked.
+ *
+ * @throws ProxyError `BAD_CONFIG`
+ */
 export function createPublicOrigin(config: Pick<PenstockConfig, "publicUrl" | "trustedProxies">): PublicOrigin {
   const configured = config.publicUrl === undefined ? undefined : checkPublicUrl(config.publicUrl);
-  return { of: (head) => configured ?? head.url.origin };
+  const { trustedProxies = [] } = config;
+  const trusted = Array.isArray(trustedProxies) ? addressSet(trustedProxies) : { invalid: trustedProxies };
+  if (typeof trusted !== "function")
+    throw new ProxyError("BAD_CONFIG", {
+      hint: `trustedProxies: ${JSON.stringify(trusted.invalid)} is none of "loopback", an address, or a CIDR block such as "10.0.0.0/8".`,
+    });
+  return {
+    configured,
+    of({ url, headers, ip }) {
+      if (configured !== undefined) return configured;
+      if (trustedProxies.length === 0) return url.origin;
+      const { host = url.host, proto = url.protocol.slice(0, -1) } = forwardedOrigin(headers, ip, trusted);
+      return new URL(`${proto}://${host}`).origin;
+    },
+  };
 }
 
 /**

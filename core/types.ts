@@ -165,6 +165,8 @@ export interface UpstreamRequest {
   method: "POST" | "GET" | "DELETE";
   headers: Headers;
   body: Message | Uint8Array | null;
+  /** Of a plugin's own call: path and query on the server's origin, in place of those of its URL. Such a call passes no hooks: they speak MCP. */
+  path?: string;
   /** Ends the upstream leg. The core connects it to `exchange.signal`; a `forward` hook may pass another one. */
   signal: AbortSignal;
 }
@@ -242,6 +244,8 @@ export interface App {
   /** The mounts that this plugin applies to. */
   readonly mounts: readonly Mount[];
   readonly log: Logger;
+  /** As configured, without trailing slash; {@link RequestHead.publicUrl} is never absent. */
+  readonly publicUrl: string | undefined;
   /** The proxy stops: no new work, what is under way is finished. */
   readonly draining: boolean;
   /** Adds a route. @throws ProxyError `PATH_TAKEN` when something else serves it, `BAD_OPTION` when it is not classified */
@@ -254,7 +258,7 @@ export interface App {
   report(mount: Mount): Json;
   /**
    * Calls a server on behalf of this plugin: a probe, a list, work without a client. Passes the `forward` hooks that come
-   * after this plugin, and no other hook. Its limit in time is `request.signal`; the answer's body must be read or let go.
+   * after this plugin, and no other hook (with a `path`, none). Its limit in time is `request.signal`; the answer's body must be read or let go.
    *
    * @param request defaults: POST, no fields but those that the body needs, no limit
    * @throws ProxyError
@@ -268,6 +272,8 @@ export interface Plugin {
   name: string;
   /** `pre` plugins come before, `post` plugins after all others. */
   order?: "pre" | "post";
+  /** Whether there is anything to do for a server. Where not, it is as if the plugin were not in that server's list. @default every server */
+  applies?(server: ServerConfig): boolean;
   /** What an exception in a hook does: `deny` (default) fails that exchange, `skip` goes on without the hook. A thrown `ProxyError` is a verdict, never a failure. */
   onFailure?: "deny" | "skip";
   /** When the proxy is made: change the configuration, or return another. May not change `plugins`. Each plugin sees what the one before left. */

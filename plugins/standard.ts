@@ -2,11 +2,13 @@ import type { Plugin } from "../core/index.ts";
 import { hostGuard } from "./host-guard.ts";
 import { health } from "./health.ts";
 import { mounts } from "./mounts.ts";
+import { oauthRelay } from "./oauth-relay.ts";
+import { oauthRoot } from "./oauth-root.ts";
 import { requestLog } from "./request-log.ts";
 import { sseRelay } from "./sse-relay.ts";
 import { unsupported } from "./unsupported.ts";
 
 /** The default preset, in order. The CLI uses it where the configuration names no plugins. */
 export function standard(): Plugin[] {
-  return [hostGuard(), mounts(), requestLog(), health(), unsupported(), sseRelay()];
+  return [hostGuard(), mounts(), oauthRoot(), oauthRelay(), requestLog(), health(), unsupported(), sseRelay()];
 }

@@ -93,7 +93,7 @@ export function createHttpDriver(name: string, config: ServerConfig): Driver {
   ): Promise<Answer> {
     const wire: WireRequest = {
       method: request.method,
-      path: url.pathname + url.search,
+      path: request.path ?? url.pathname + url.search,
       headers: withConfigured(request.headers, configured),
       body:
         request.body === null || request.body instanceof Uint8Array

@@ -6,6 +6,8 @@ import * as apiKeysModule from "mcp-penstock/plugins/api-keys";
 import * as healthModule from "mcp-penstock/plugins/health";
 import * as hostGuardModule from "mcp-penstock/plugins/host-guard";
 import * as mountsModule from "mcp-penstock/plugins/mounts";
+import * as oauthRelayModule from "mcp-penstock/plugins/oauth-relay";
+import * as oauthRootModule from "mcp-penstock/plugins/oauth-root";
 import * as rateLimitModule from "mcp-penstock/plugins/rate-limit";
 import * as requestLogModule from "mcp-penstock/plugins/request-log";
 import * as sseRelayModule from "mcp-penstock/plugins/sse-relay";
@@ -54,6 +56,8 @@ export const { apiKeys } = remembered("dist/plugins/api-keys.mjs", apiKeysModule
 export const { health } = remembered("dist/plugins/health.mjs", healthModule);
 export const { hostGuard } = remembered("dist/plugins/host-guard.mjs", hostGuardModule);
 export const { mounts } = remembered("dist/plugins/mounts.mjs", mountsModule);
+export const { oauthRelay } = remembered("dist/plugins/oauth-relay.mjs", oauthRelayModule);
+export const { oauthRoot } = remembered("dist/plugins/oauth-root.mjs", oauthRootModule);
 export const { rateLimit } = remembered("dist/plugins/rate-limit.mjs", rateLimitModule);
 export const { requestLog } = remembered("dist/plugins/request-log.mjs", requestLogModule);
 export const { sseRelay } = remembered("dist/plugins/sse-relay.mjs", sseRelayModule);

@@ -1,18 +1,38 @@
 /** Every plugin of the package against the contract that the test kit exports. */
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import type { PluginOption } from "mcp-penstock";
+import { type Plugin, type PluginOption, json } from "mcp-penstock";
 import { apiKeys } from "mcp-penstock/plugins/api-keys";
 import { hostGuard } from "mcp-penstock/plugins/host-guard";
 import { health } from "mcp-penstock/plugins/health";
 import { mounts } from "mcp-penstock/plugins/mounts";
+import { oauthRelay } from "mcp-penstock/plugins/oauth-relay";
+import { oauthRoot } from "mcp-penstock/plugins/oauth-root";
 import { rateLimit } from "mcp-penstock/plugins/rate-limit";
 import { requestLog } from "mcp-penstock/plugins/request-log";
 import { sseRelay } from "mcp-penstock/plugins/sse-relay";
 import { standard } from "mcp-penstock/plugins/standard";
 import { toolFilter } from "mcp-penstock/plugins/tool-filter";
 import { unsupported } from "mcp-penstock/plugins/unsupported";
-import { pluginContract } from "mcp-penstock/testing";
+import { type ContractOptions, fakeServer, pluginContract } from "mcp-penstock/testing";
+
+/** Servers that check their callers' tokens, at one public URL with and without sockets. */
+const passthrough: Plugin = {
+  name: "passthrough",
+  config: (config) => ({
+    ...config,
+    publicUrl: "https://gw.example.com",
+    servers: Object.fromEntries(
+      Object.entries(config.servers).map(([name, server]) => [name, { ...server, auth: "passthrough" as const }]),
+    ),
+  }),
+};
+const refusing = () =>
+  fakeServer(({ message }) =>
+    message?.params?.name === "delete_all"
+      ? json({}, 401, { "www-authenticate": 'Bearer scope="a", resource_metadata="http://internal/"' })
+      : undefined,
+  );
 
 const makers: Record<string, () => PluginOption> = {
   "api-keys": () => apiKeys({ keys: { ci: "0123456789abcdef" } }),
@@ -20,6 +40,8 @@ const makers: Record<string, () => PluginOption> = {
   // With probes in the middle of the traffic.
   health: () => health({ initialDelay: 10, interval: 40 }),
   mounts,
+  "oauth-relay": () => [passthrough, oauthRelay()],
+  "oauth-root": oauthRoot,
   // Four requests, then nothing: what one principal uses up must not be missing elsewhere.
   "rate-limit": () => rateLimit({ perMinute: 1, burst: 4, tools: { echo: { perMinute: 1, burst: 1 } } }),
   "request-log": requestLog,
@@ -29,9 +51,11 @@ const makers: Record<string, () => PluginOption> = {
   unsupported,
 };
 
+const options: Record<string, ContractOptions> = { "oauth-relay": { server: refusing } };
+
 for (const [name, make] of Object.entries(makers)) {
   describe(name, () => {
-    for (const check of pluginContract(make)) it(check.name, check.run);
+    for (const check of pluginContract(make, options[name])) it(check.name, check.run);
   });
 }
 

@@ -1,0 +1,183 @@
+import { createHash, randomUUID } from "node:crypto";
+import { Client as ClientV2, StreamableHTTPClientTransport as TransportV2 } from "@modelcontextprotocol/client";
+import type { OAuthClientProvider } from "@modelcontextprotocol/sdk/client/auth.js";
+import { Client as ClientV1 } from "@modelcontextprotocol/sdk/client/index.js";
+import { StreamableHTTPClientTransport as TransportV1 } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { type Closeable, closeable } from "./loopback.ts";
+import { type RecordedRequest, recordingServer } from "./servers/http.ts";
+
+/** The heart of an authorization server: clients, codes and tokens, with PKCE, and nothing of HTTP. */
+export interface TokenMint {
+  /** Registers a client. @returns its registration (RFC 7591 §3.2.1) */
+  register(metadata: Record<string, unknown>): Record<string, unknown>;
+  issued(clientId: string): boolean;
+  /** @returns where the browser is sent, with a code; or what is wrong */
+  authorize(query: URLSearchParams, issuer: string): URL | string;
+  /** @returns status and body of the answer */
+  token(form: URLSearchParams): [number, Record<string, unknown>];
+  /** Every token so far, with the `resource` that it was asked for. */
+  readonly tokens: Map<string, string | undefined>;
+}
+
+/** Makes one. @param prefix of its client ids and tokens */
+export function tokenMint(prefix: string): TokenMint {
+  const clients = new Map<string, string[]>();
+  const codes = new Map<string, URLSearchParams>();
+  const tokens = new Map<string, string | undefined>();
+  return {
+    tokens,
+    register(metadata) {
+      const client_id = `${prefix}-${randomUUID()}`;
+      clients.set(client_id, metadata.redirect_uris as string[]);
+      return { ...metadata, client_id, token_endpoint_auth_method: "none" };
+    },
+    issued: (clientId) => clients.has(clientId),
+    authorize(query, issuer) {
+      const redirect = query.get("redirect_uri") ?? "";
+      if (!clients.get(query.get("client_id") ?? "")?.includes(redirect)) return "unknown client or redirect URI";
+      const code = randomUUID();
+      codes.set(code, query);
+      const target = new URL(redirect);
+      for (const [name, value] of Object.entries({ code, iss: issuer, state: query.get("state") }))
+        if (value !== null) target.searchParams.set(name, value);
+      return target;
+    },
+    token(form) {
+      const query = codes.get(form.get("code") ?? "");
+      const challenge = createHash("sha256")
+        .update(form.get("code_verifier") ?? "")
+        .digest("base64url");
+      if (query?.get("client_id") !== form.get("client_id") || query?.get("code_challenge") !== challenge)
+        return [400, { error: "invalid_grant" }];
+      const access_token = `${prefix}-token-${randomUUID()}`;
+      tokens.set(access_token, form.get("resource") ?? undefined);
+      return [200, { access_token, token_type: "Bearer", expires_in: 3600 }];
+    },
+  };
+}
+
+/** What an authorization server with these endpoints says of itself, without `issuer`. */
+export function serverMetadata(authorize: string, token: string, register: string): Record<string, unknown> {
+  return {
+    authorization_endpoint: authorize,
+    token_endpoint: token,
+    registration_endpoint: register,
+    response_types_supported: ["code"],
+    grant_types_supported: ["authorization_code"],
+    code_challenge_methods_supported: ["S256"],
+    token_endpoint_auth_methods_supported: ["none"],
+    authorization_response_iss_parameter_supported: true,
+  };
+}
+
+/** An authorization server on loopback. */
+export interface FakeIssuer extends Closeable {
+  /** With a path, as issuers of several tenants have one. */
+  readonly issuer: string;
+  readonly requests: RecordedRequest[];
+  readonly mint: TokenMint;
+}
+
+export async function startFakeIssuer(): Promise<FakeIssuer> {
+  const mint = tokenMint("as");
+  let issuer = "";
+  const server = await recordingServer(
+    async () => {},
+    ({ method, target, body }, _request, response) => {
+      const { pathname, searchParams } = new URL(target, "http://localhost");
+      const reply = (status: number, value: unknown, headers = {}) => {
+        response.writeHead(status, { "content-type": "application/json", ...headers });
+        response.end(JSON.stringify(value));
+        return true;
+      };
+      switch (`${method} ${pathname}`) {
+        case "GET /.well-known/oauth-authorization-server/tenant": {
+          const [authorize, token, register] = ["authorize", "token", "register"].map((name) => `${issuer}/${name}`);
+          return reply(200, { issuer, ...serverMetadata(authorize!, token!, register!) });
+        }
+        case "POST /tenant/register":
+          return reply(201, mint.register(body as Record<string, unknown>));
+        case "GET /tenant/authorize": {
+          const found = mint.authorize(searchParams, issuer);
+          return typeof found === "string" ? reply(400, found) : reply(302, {}, { location: found.href });
+        }
+        case "POST /tenant/token":
+          return reply(...mint.token(new URLSearchParams(body as string)));
+        default:
+          return reply(404, {});
+      }
+    },
+  );
+  issuer = `http://127.0.0.1:${server.port}/tenant`;
+  return closeable({ issuer, requests: server.requests, mint, close: server.stop });
+}
+
+/** A client that logged in, and what it asked for on the way. */
+export interface LoggedIn extends Closeable {
+  readonly client: { listTools(): Promise<{ tools: { name: string }[] }> };
+  /** Every request of the SDK and of the browser, as `METHOD URL` without query. */
+  readonly requests: string[];
+  /** Where the browser was sent first. */
+  readonly authorizeUrl: URL;
+}
+
+/** What a browser and a user do: follow the link, and come back with what is in the address. */
+export async function logIn(era: "v1" | "v2", url: string): Promise<LoggedIn> {
+  const requests: string[] = [];
+  const record = async (input: string | URL | Request, init?: RequestInit) => {
+    const target = new URL(input instanceof Request ? input.url : input);
+    requests.push(`${init?.method ?? "GET"} ${target.origin}${target.pathname}`);
+    return fetch(input, init);
+  };
+  let authorizeUrl: URL | undefined;
+  const provider = memoryProvider((target) => (authorizeUrl = target));
+  const make = () =>
+    era === "v1"
+      ? {
+          client: new ClientV1({ name: "v1", version: "1" }),
+          transport: new TransportV1(new URL(url), { authProvider: provider, fetch: record }),
+        }
+      : {
+          client: new ClientV2({ name: "v2", version: "1" }, { versionNegotiation: { mode: "auto" } }),
+          transport: new TransportV2(new URL(url), { authProvider: provider as never, fetch: record as never }),
+        };
+  const connect = ({ client, transport }: ReturnType<typeof make>) =>
+    (client as ClientV1).connect(transport as TransportV1);
+
+  const first = make();
+  const refused: unknown = await connect(first).catch((error: unknown) => error);
+  if (!authorizeUrl) throw new Error("the client did not ask its user to log in", { cause: refused });
+  const answer = await record(authorizeUrl, { redirect: "manual" });
+  const location = answer.headers.get("location");
+  if (!location) throw new Error(`no redirect back: HTTP ${answer.status} ${await answer.text()}`);
+  await answer.body?.cancel();
+  const { searchParams } = new URL(location);
+  if (era === "v1") await (first.transport as TransportV1).finishAuth(searchParams.get("code")!);
+  else await (first.transport as TransportV2).finishAuth(searchParams);
+  await first.client.close();
+  const second = make();
+  await connect(second);
+  return closeable({
+    client: second.client as LoggedIn["client"],
+    requests,
+    authorizeUrl,
+    close: () => second.client.close(),
+  });
+}
+
+function memoryProvider(redirect: (target: URL) => void): OAuthClientProvider {
+  const kept: Record<string, unknown> = {};
+  return {
+    redirectUrl: "http://127.0.0.1:9/callback",
+    clientMetadata: { client_name: "test", redirect_uris: ["http://127.0.0.1:9/callback"] },
+    clientInformation: () => kept.client as never,
+    saveClientInformation: (value) => void (kept.client = value),
+    tokens: () => kept.tokens as never,
+    saveTokens: (value) => void (kept.tokens = value),
+    codeVerifier: () => kept.verifier as string,
+    saveCodeVerifier: (value) => void (kept.verifier = value),
+    redirectToAuthorization: redirect,
+    saveDiscoveryState: (value: unknown) => void (kept.discovery = value),
+    discoveryState: () => kept.discovery as never,
+  } as OAuthClientProvider;
+}
