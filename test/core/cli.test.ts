@@ -7,6 +7,7 @@ import { describe, expect, test } from "vitest";
 import { connectV1, connectV2 } from "../_harness/clients.ts";
 import { closeable, listen, stop } from "../_harness/loopback.ts";
 import { runCli, startCli } from "../_harness/proxy.ts";
+import { runtime } from "../_harness/runtimes.ts";
 import { testScope } from "../_harness/scope.ts";
 import { startLegacyServer, startModernServer } from "../_harness/servers.ts";
 import { folderWith } from "./files.ts";
@@ -365,7 +366,7 @@ describe("a started proxy", () => {
   test("says what it is and on what it runs", async () => {
     const cli = await use(startCli(["--url", url, "--port", "0"]));
     expect(cli.stdout().split("\n")[0]).toBe(
-      `Penstock ${version} on Node.js ${process.versions.node} listening on ${cli.url}`,
+      `Penstock ${version} on ${runtime().label} ${runtime().version} listening on ${cli.url}`,
     );
   });
 
