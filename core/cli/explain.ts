@@ -33,7 +33,8 @@ export function explainListen(error: unknown, host: string, port: number): strin
     return `Port ${port} on ${host} is taken. Choose another with --port, or 0 for a free one.`;
   if (code === "EACCES")
     return `Port ${port} on ${host} may not be used by this user. Choose one above 1023 with --port.`;
-  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND" || code === "EAI_AGAIN")
+  // EINVAL: Deno, for an address that another machine has.
+  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND" || code === "EAI_AGAIN" || code === "EINVAL")
     return `${JSON.stringify(host)} is no address of this machine (${code}). Choose another with --host.`;
   return undefined;
 }

@@ -14,6 +14,8 @@ export interface CliOptions {
   env?: Record<string, string | undefined>;
   /** Another script than the built command line, for the harness's own tests. */
   entry?: string;
+  /** It makes files, as `init` and `--socket` do: Deno asks to be told. @default false, or true for these two */
+  writes?: boolean;
   /** Keeps its stdin open for `process.stdin`. @default false: it reads nothing */
   stdin?: boolean;
 }
@@ -117,9 +119,9 @@ export async function startProxy(config: unknown): Promise<{ url: string } & Clo
   return closeable({ url: server.url.replace(/\/$/, ""), close: () => server.close() });
 }
 
-function launch(args: string[], { cwd, env = {}, entry = builtCli, stdin = false }: CliOptions) {
+function launch(args: string[], { cwd, env = {}, entry = builtCli, writes, stdin = false }: CliOptions) {
   let since = performance.now();
-  const { command, args: before } = runtime();
+  const { command, args: before } = runtime(writes ?? args.some((arg) => arg === "init" || arg === "--socket"));
   noteProcess();
   const child: ChildProcess = spawn(command, [...before, entry, ...args], {
     cwd,

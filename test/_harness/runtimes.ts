@@ -31,8 +31,8 @@ export const RUNTIME_NAMES = Object.keys(INSTALLED) as RuntimeName[];
 /** The runtime of this project; `undefined` where the proxy runs inside of the test process. */
 export const otherRuntime = process.env.PENSTOCK_RUNTIME as RuntimeName | undefined;
 
-/** What `startCli` and `runCli` start the command line with. */
-export function runtime(): Runtime {
+/** What `startCli` and `runCli` start the command line with. @param writes Deno must be allowed to make files */
+export function runtime(writes = false): Runtime {
   if (!otherRuntime) return { label: "Node.js", version: process.versions.node, command: process.execPath, args: [] };
   const { label, bin, args } = INSTALLED[otherRuntime];
   const { dependencies } = JSON.parse(readFileSync(new URL("package.json", folder), "utf8")) as {
@@ -42,7 +42,7 @@ export function runtime(): Runtime {
     label,
     version: dependencies[bin]!,
     command: fileURLToPath(new URL(`node_modules/.bin/${bin}`, folder)),
-    args,
+    args: writes && label === "Deno" ? [...args, "--allow-write"] : args,
   };
 }
 

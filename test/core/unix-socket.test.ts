@@ -106,7 +106,7 @@ describe("--socket", () => {
 describe("socket in the configuration", () => {
   test("is relative to the file, loses to --port, and PORT does not matter", async () => {
     const cwd = folderWith({ "penstock.config.json": { servers: { a: { url } }, socket: "p.sock" } });
-    const cli = await use(startCli([], { cwd, env: { PORT: "1" } }));
+    const cli = await use(startCli([], { cwd, env: { PORT: "1" }, writes: true }));
     expect(cli.url).toBe(`unix:${join(cwd, "p.sock")}`);
     expect((await use(startCli(["--port", "0"], { cwd }))).url).toMatch(/^http:/);
     expect((await runCli(["routes"], { cwd })).stdout).toMatch(/GET,POST,DELETE  \/a\/mcp +server 'a'/);
