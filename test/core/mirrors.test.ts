@@ -1,21 +1,16 @@
 /** Header fields that mirror the body: what a plugin decides about is what the server reads. */
-import type { MessageHook, Plugin } from "mcp-penstock";
 import { describe, expect, test } from "vitest";
 import { decodeMirror, encodeMirror } from "../../core/mirrors.ts";
 import { rawClient, rawServer } from "../_harness/peers.ts";
+import { onMessage } from "../_harness/plugins.ts";
 import { testScope } from "../_harness/scope.ts";
 import { call, front, jsonAnswer, post } from "../_harness/wire.ts";
 
 const use = testScope();
-const look = (handler: MessageHook["handler"] = () => {}): Plugin => ({
-  name: "looks",
-  message: [
-    { filter: { direction: "up", kind: "request" }, handler },
-    { filter: { direction: "up", kind: "notification" }, handler },
-  ],
-});
+/** Looks at everything that is posted, and changes nothing. */
+const look = () => [onMessage("up", "request", "pass"), onMessage("up", "notification", "pass")];
 
-async function send(body: string, headers: string, plugins: unknown = [look()]) {
+async function send(body: string, headers: string, plugins: unknown = look()) {
   const heads: string[] = [];
   const server = await use(
     rawServer(async (connection) => {
@@ -110,9 +105,10 @@ describe("IN-06: with a plugin that looks, modern", () => {
       -32020,
     ],
   ])("%s is refused with 400 before any hook", async (_what, body, headers, code) => {
-    let seen = 0;
-    const { status, error, heads } = await send(body, headers, [look(() => void seen++)]);
-    expect({ status, error, heads, seen }).toMatchObject({ status: 400, error: { code }, heads: [], seen: 0 });
+    // A hook that was asked would have answered 200.
+    const reply = onMessage("up", "request", { reply: { result: {} } });
+    const { status, error, heads } = await send(body, headers, [reply, onMessage("up", "notification", "drop")]);
+    expect({ status, error, heads }).toMatchObject({ status: 400, error: { code }, heads: [] });
   });
 
   test("an unknown parameter reaches the server as it came", async () => {
@@ -145,21 +141,15 @@ describe("legacy requests need no mirrors, but those that are there must be true
 });
 
 test("without a plugin that looks, all of it is the server's affair", async () => {
-  const idle: Plugin = {
-    name: "idle",
-    message: { filter: { direction: "up", kind: "request", method: "prompts/get" }, handler() {} },
-  };
+  const idle = onMessage("up", "request", "pass", { method: "prompts/get" });
   for (const plugins of [[], [idle]])
     expect((await send(ECHO, "Mcp-Method: x\r\nMcp-Name: y\r\n", plugins)).status).toBe(200);
 });
 
 describe("a hook that changes the message", () => {
-  const rename = (name: string, method?: string) =>
-    look((_exchange, message) => ({
-      ...message,
-      ...(method && { method }),
-      params: { ...message.params, name },
-    }));
+  const envelope = (JSON.parse(`{${META}}`) as { _meta: object })._meta;
+  const rename = (name: string, method = "tools/call") =>
+    onMessage("up", "request", { change: { method, params: { name, _meta: envelope } } });
 
   test.each([
     ["another name", "add", "add"],
