@@ -3,6 +3,7 @@
 import { type ArgsDef, type CommandDef, renderUsage, runCommand } from "citty";
 import { badArgument, refuseUnknown } from "./cli/args.ts";
 import { checkCommand, routesCommand } from "./cli/commands/check.ts";
+import { doctorCommand } from "./cli/commands/doctor.ts";
 import { initCommand } from "./cli/commands/init.ts";
 import { startCommand } from "./cli/commands/start.ts";
 import { createOutput } from "./cli/output.ts";
@@ -15,6 +16,7 @@ const output = createOutput(argv);
 const commands = {
   check: checkCommand(output),
   routes: routesCommand(output),
+  doctor: doctorCommand(output),
   init: initCommand(output),
 } satisfies Record<string, CommandDef>;
 
@@ -51,5 +53,5 @@ process.on("unhandledRejection", fail);
 run().then(async (goesOn) => {
   if (goesOn) return;
   await output.flush();
-  process.exit(0);
+  process.exit(process.exitCode ?? 0);
 }, fail);

@@ -16,6 +16,8 @@ export interface Output {
   printJson(value: unknown): void;
   /** Why there is no result: for people on stderr, as JSON on stdout, in a JSON log as one of its lines. */
   printError(error: unknown, command: string | undefined): void;
+  /** What is waited for, on a terminal only and in place of what stood there; `undefined` takes it away. */
+  progress(text: string | undefined): void;
   /**
    * Resolves when everything has been taken over by the system: `process.exit` waits for it on no runtime.
    *
@@ -54,6 +56,11 @@ export function createOutput(argv: readonly string[]): Output {
       const clean = redactor.text(message);
       if (asJson) write(process.stdout, toJson({ error: { code, message } }));
       else write(process.stderr, logFormat === "json" ? jsonLine("error", clean) : `penstock: ${clean}`);
+    },
+    progress(text) {
+      if (asJson || !process.stderr.isTTY) return;
+      // ECMA-48 §8.3.41, erase in line: no colour, so NO_COLOR does not matter.
+      process.stderr.write(`\r\u001B[K${redactor.text(text ?? "")}`);
     },
     async flush(limit) {
       const flushed = Promise.all([...pending, drained(process.stdout), drained(process.stderr)]);

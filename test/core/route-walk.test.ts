@@ -15,7 +15,14 @@ const use = testScope();
 const WITH_ROUTES: Record<string, () => Plugin> = {};
 
 /** `METHOD path` of everything that answers callers without a credential. */
-const PUBLIC: readonly string[] = ["GET /healthz", "GET /readyz", "HEAD /healthz", "HEAD /readyz"];
+const PUBLIC: readonly string[] = [
+  ...["/healthz", "/readyz", "/authorize"].flatMap((path) => [`GET ${path}`, `HEAD ${path}`]),
+  // Discovery comes before a login (RFC 8414, RFC 9728, RFC 7591), and a token is what its caller has not got yet.
+  ...["oauth-authorization-server", "oauth-protected-resource", "openid-configuration"].flatMap((name) =>
+    ["GET", "HEAD", "OPTIONS"].map((method) => `${method} /.well-known/${name}`),
+  ),
+  ...["/register", "/token"].flatMap((path) => [`POST ${path}`, `OPTIONS ${path}`]),
+];
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "M-SEARCH"];
 const REFUSED = new Set([401, 403, 405]);

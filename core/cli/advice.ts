@@ -1,0 +1,61 @@
+/** What to do about what the doctor found. Sentences for people; nothing in them comes from a server. */
+import { isLoopbackHost } from "../public-url.ts";
+import type { ServerConfig } from "../types.ts";
+import type { Diagnosis } from "./diagnose.ts";
+
+/** An answer that takes longer is felt, in milliseconds. */
+const SLOW = 1000;
+
+/** @returns one sentence per thing to do or to know; none where all is well */
+export function adviceFor(found: Omit<Diagnosis, "advice">, config: ServerConfig): string[] {
+  const { server, state, reason = "", latencyMs, era, push, tools } = found;
+  const at = `servers.${server}`;
+  const advice: string[] = [];
+  const url = new URL(config.url);
+  if (state === "down") advice.push(...whenDown(reason, at, url));
+  if (state === "busy") advice.push("It asked to come back later; run the doctor again.");
+  if (state === "sse")
+    advice.push(`Give ${at}.url its Streamable HTTP endpoint if it has one, often /mcp in place of ${url.pathname}.`);
+  if (state === "unsupported")
+    advice.push(
+      `Check ${at}.url: an MCP endpoint answers a POST of initialize; its path is often /mcp${url.pathname === "/" ? ", and here there is none" : ""}.`,
+    );
+  if (state === "auth-required") advice.push(whenRefused(config, at));
+  if (state === "degraded")
+    advice.push(
+      "It tells what it is, but does not list its tools. Its own log may say why; clients will see the same.",
+    );
+  if (state === "healthy" && tools === 0) advice.push("It offers no tools; its prompts and resources are relayed.");
+  if (era === "legacy" && push?.available === false)
+    advice.push(
+      `No event stream (${push.reason}): clients are not told of changes. Everything else works, and nothing needs to be done.`,
+    );
+  if (era !== undefined && latencyMs > SLOW) advice.push(`It took ${latencyMs} ms to tell what it is.`);
+  if (url.protocol === "http:" && !isLoopbackHost(url.hostname))
+    advice.push(`${at}.url is http: to another machine: calls and credentials can be read on the way. Use https:.`);
+  return advice;
+}
+
+function whenDown(reason: string, at: string, url: URL): string[] {
+  const target = `${url.hostname}:${url.port || (url.protocol === "https:" ? 443 : 80)}`;
+  if (reason.startsWith("cannot be reached"))
+    return [`Nothing answers at ${target}. Start the server, or correct ${at}.url.`];
+  if (reason.startsWith("no connection"))
+    return [`${target} does not accept connections: a firewall, a wrong port, or a machine that is off.`];
+  if (reason.startsWith("no secure connection"))
+    return [`Its certificate was not accepted, or it does not speak TLS: see ${at}.tls, or use http: on this machine.`];
+  if (reason.startsWith("no answer"))
+    return [
+      "It accepts connections and does not answer. See its log; a slow one gets more time by PENSTOCK_PROBE_TIMEOUT.",
+    ];
+  if (reason.startsWith("redirects")) return [`Put the URL that it redirects to into ${at}.url.`];
+  if (reason.startsWith("HTTP 5")) return ["It fails on its own side, or a proxy in front of it does. See its log."];
+  return [`See the server's log, and whether ${at}.url is an MCP endpoint.`];
+}
+
+function whenRefused(config: ServerConfig, at: string): string {
+  if (config.auth === "passthrough") return "Callers log in at the server themselves; there is nothing to do here.";
+  if (Object.keys(config.headers ?? {}).length > 0)
+    return `It refused the credential in ${at}.headers: it may have expired, or belong to something else.`;
+  return `It wants a credential. Set ${at}.headers, e.g. { "authorization": "Bearer \${TOKEN}" }; or, where callers log in themselves, ${at}.auth: "passthrough".`;
+}

@@ -1,0 +1,105 @@
+/** `penstock doctor`: every server of the configuration is asked what it is and what it lists; nothing listens. */
+import { type CommandDef, defineCommand } from "citty";
+import { createPenstock } from "../../app.ts";
+import { ProxyError } from "../../errors.ts";
+import { type Args, builtIn, jsonArg, sourceArgs } from "../args.ts";
+import { type Diagnosis, type DoctorLimits, diagnose, doctorPlugin } from "../diagnose.ts";
+import type { Output } from "../output.ts";
+import { version } from "../runtime.ts";
+import { loadSources } from "../sources.ts";
+
+export function doctorCommand(output: Output): CommandDef {
+  return defineCommand({
+    meta: {
+      name: "penstock doctor",
+      version,
+      description: "Asks every server what it is: reachable, transport, era, auth, push stream, tools, and what to do",
+    },
+    args: { ...sourceArgs, "log-level": { ...sourceArgs["log-level"], default: "error" }, ...jsonArg, ...builtIn },
+    run: ({ args }) => examine(args as Args, output),
+  }) as CommandDef;
+}
+
+async function examine(args: Args, output: Output): Promise<void> {
+  const limits: DoctorLimits = {
+    probe: limit("PENSTOCK_PROBE_TIMEOUT", 10_000),
+    list: limit("PENSTOCK_LIST_TIMEOUT", 30_000),
+  };
+  const log = output.logger(args);
+  const { config } = await loadSources(args, log, output.redactor);
+  const doctor = doctorPlugin();
+  const penstock = createPenstock({ ...config, plugins: [doctor.plugin, config.plugins] }, { logger: log });
+  try {
+    await penstock.ready();
+    const app = doctor.app();
+    // All at once: one that is slow delays nobody but itself.
+    const pending = app.mounts.map((mount) => ({
+      name: mount.server,
+      found: diagnose(app, mount, config.servers[mount.server]!, limits),
+    }));
+    const longest = (limits.probe * 2 + limits.list) / 1000;
+    const diagnoses: Diagnosis[] = [];
+    for (const { name, found } of pending) {
+      output.progress(`asking ${name} (at most ${longest} s) …`);
+      const diagnosis = await found;
+      output.progress(undefined);
+      diagnoses.push(diagnosis);
+      if (!args.json) output.print(describe(diagnosis));
+    }
+    const ill = diagnoses.filter(({ state, auth }) => state !== "healthy" && auth !== "callers");
+    if (args.json) output.printJson({ healthy: ill.length === 0, servers: diagnoses });
+    else
+      output.print(
+        ill.length === 0
+          ? `${diagnoses.length === 1 ? "The server is" : `All ${diagnoses.length} servers are`} fit for use.`
+          : `${ill.length} of ${diagnoses.length} not fit for use: ${ill.map(({ server }) => server).join(", ")}.`,
+      );
+    if (ill.length > 0) process.exitCode = 1;
+  } finally {
+    await penstock.close();
+  }
+}
+
+const STATES: Record<Diagnosis["state"], string> = {
+  healthy: "✔ healthy",
+  degraded: "✖ degraded",
+  "auth-required": "✖ wants a credential",
+  sse: "✖ HTTP+SSE",
+  unsupported: "✖ not an MCP server that can be used",
+  busy: "✖ busy",
+  down: "✖ down",
+};
+
+const AUTH: Record<Diagnosis["auth"], string | undefined> = {
+  none: "none asked for",
+  accepted: "the configured credential was accepted",
+  callers: "callers log in at the server",
+  refused: "refused",
+  unknown: undefined,
+};
+
+function describe(found: Diagnosis): string {
+  const { server, upstream, state, reason, version: revision, era, serverInfo, auth, push, tools, latencyMs } = found;
+  const name = [serverInfo?.name, serverInfo?.version].filter((part) => typeof part === "string").join(" ");
+  const rows: [string, string | undefined][] = [
+    ["state", `${auth === "callers" ? "✔ healthy" : STATES[state]}${reason ? `: ${reason}` : ""}`],
+    ["transport", found.transport === "sse" ? "HTTP+SSE" : state === "down" ? undefined : "Streamable HTTP"],
+    ["era", era && `${era}, MCP ${revision}`],
+    ["server", name || undefined],
+    ["auth", AUTH[auth]],
+    ["push", push && (push.available ? `available (${push.reason})` : `unavailable (${push.reason})`)],
+    ["tools", tools?.toString()],
+    ["latency", era && `${latencyMs} ms`],
+    ...found.advice.map((advice): [string, string] => ["advice", advice]),
+  ];
+  const lines = rows.flatMap(([key, value]) => (value === undefined ? [] : [`  ${key.padEnd(9)}  ${value}`]));
+  return `${server}  ${upstream}\n${lines.join("\n")}\n`;
+}
+
+function limit(name: string, fallback: number): number {
+  const text = process.env[name];
+  if (text === undefined || text === "") return fallback;
+  const ms = Number(text);
+  if (Number.isFinite(ms) && ms > 0 && ms < 2 ** 31) return ms;
+  throw new ProxyError("BAD_CONFIG", { hint: `${name}: ${JSON.stringify(text)} is no time above 0, in milliseconds.` });
+}

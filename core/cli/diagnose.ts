@@ -1,0 +1,169 @@
+/** What `penstock doctor` finds out about a server: what a probe tells, and whether its tools can be listed. */
+import { ask, describeFailure } from "../ask.ts";
+import type { Call } from "../ask.ts";
+import { discard } from "../body/body.ts";
+import { isRecord } from "../body/message.ts";
+import { LATEST_LEGACY, META, MODERN } from "../era.ts";
+import { type Probe, probeServer } from "../probe.ts";
+import type { App, Json, Message, Mount, Plugin, ServerConfig } from "../types.ts";
+import { VERSION } from "../version.ts";
+import { adviceFor } from "./advice.ts";
+
+/** One server, as the doctor saw it. */
+export interface Diagnosis {
+  server: string;
+  upstream: string;
+  paths: readonly string[];
+  /** `healthy`: probed and listed · `degraded`: it answers, but its tools cannot be listed · the others as a probe tells them. */
+  state: "healthy" | "degraded" | "auth-required" | "sse" | "unsupported" | "busy" | "down";
+  reason?: string;
+  transport: Probe["transport"];
+  era?: Probe["verdict"];
+  version?: string;
+  serverInfo?: Json;
+  /** `none`: it asked for no credential · `accepted`: that of the configuration · `callers`: they log in at the server · `refused`: see the advice. */
+  auth: "none" | "accepted" | "callers" | "refused" | "unknown";
+  push?: Probe["push"];
+  /** How many tools it lists; `undefined` where that could not be asked. */
+  tools?: number;
+  /** Of the probe's answer, in milliseconds. */
+  latencyMs: number;
+  advice: readonly string[];
+}
+
+/** Times in milliseconds. */
+export interface DoctorLimits {
+  /** For the probe. */
+  probe: number;
+  /** For the list of tools, all pages. */
+  list: number;
+}
+
+const CLIENT = { name: "penstock-doctor", version: VERSION };
+/** A server that always names another page is told by its count. */
+const MAX_PAGES = 100;
+
+/** A plugin that asks nothing but lends its view: what it sends passes every `forward` hook, as a client's request does. */
+export function doctorPlugin(): { plugin: Plugin; app(): App } {
+  let view: App | undefined;
+  return {
+    plugin: { name: "doctor", order: "pre", setup: (app) => void (view = app) },
+    app: () => view!,
+  };
+}
+
+/** Never rejects. */
+export async function diagnose(app: App, mount: Mount, config: ServerConfig, limits: DoctorLimits): Promise<Diagnosis> {
+  const call: Call = (request) => app.call(mount, request, { reason: "doctor" });
+  const probe = await probeServer(call, { timeout: limits.probe });
+  const { verdict } = probe;
+  const found: Omit<Diagnosis, "advice"> = {
+    server: mount.server,
+    upstream: mount.upstream,
+    paths: mount.paths,
+    state: verdict === "modern" || verdict === "legacy" ? "healthy" : verdict,
+    reason: probe.reason,
+    transport: probe.transport,
+    era: verdict === "modern" || verdict === "legacy" ? verdict : undefined,
+    version: probe.version,
+    serverInfo: probe.serverInfo,
+    auth: authOf(probe, config),
+    push: probe.push,
+    latencyMs: probe.latencyMs,
+  };
+  if (found.state === "healthy") {
+    if (!isRecord(probe.capabilities?.tools)) found.tools = 0;
+    else {
+      const listed = await countTools(call, probe, limits.list);
+      if (typeof listed === "number") found.tools = listed;
+      else Object.assign(found, { state: "degraded", reason: `tools/list: ${listed}` });
+    }
+  }
+  return { ...found, advice: adviceFor(found, config) };
+}
+
+function authOf({ verdict }: Probe, config: ServerConfig): Diagnosis["auth"] {
+  if (verdict === "auth-required") return config.auth === "passthrough" ? "callers" : "refused";
+  if (verdict !== "modern" && verdict !== "legacy") return "unknown";
+  return Object.keys(config.headers ?? {}).some((name) => /auth|key|token|cookie/i.test(name)) ? "accepted" : "none";
+}
+
+/** @returns how many, or why not */
+async function countTools(call: Call, { verdict, version }: Probe, timeout: number): Promise<number | string> {
+  const signal = AbortSignal.timeout(timeout);
+  const session = verdict === "legacy" ? new LegacySession(call, signal) : undefined;
+  try {
+    await session?.open();
+    let count = 0;
+    let cursor: unknown;
+    for (let page = 0; page < MAX_PAGES; page++) {
+      const message = listRequest(page, cursor, verdict === "modern" ? (version ?? MODERN) : undefined);
+      const headers = session?.headers() ?? {
+        "mcp-protocol-version": version ?? MODERN,
+        "mcp-method": "tools/list",
+      };
+      const { status, response } = await ask(call, { message, headers, signal });
+      const tools = response?.result?.tools;
+      if (!Array.isArray(tools))
+        return response?.error ? `JSON-RPC error ${response.error.code}` : `HTTP ${status} without a list`;
+      count += tools.length;
+      cursor = response?.result?.nextCursor;
+      if (typeof cursor !== "string") break;
+    }
+    return count;
+  } catch (cause) {
+    return signal.aborted ? `no answer within ${timeout} ms` : describeFailure(cause);
+  } finally {
+    await session?.close();
+  }
+}
+
+function listRequest(page: number, cursor: unknown, modern: string | undefined): Message {
+  const _meta = modern && {
+    [`${META}protocolVersion`]: modern,
+    [`${META}clientInfo`]: CLIENT,
+    [`${META}clientCapabilities`]: {},
+  };
+  const params = { ...(cursor !== undefined && { cursor }), ...(_meta && { _meta }) };
+  return { jsonrpc: "2.0", id: `doctor-${page}`, method: "tools/list", params };
+}
+
+/** MCP 2025-11-25, Lifecycle: a server lists nothing before it was initialized. */
+class LegacySession {
+  readonly #call: Call;
+  readonly #signal: AbortSignal;
+  #id: string | undefined;
+  #version = LATEST_LEGACY;
+
+  constructor(call: Call, signal: AbortSignal) {
+    this.#call = call;
+    this.#signal = signal;
+  }
+
+  async open(): Promise<void> {
+    const message: Message = {
+      jsonrpc: "2.0",
+      id: "doctor",
+      method: "initialize",
+      params: { protocolVersion: LATEST_LEGACY, capabilities: {}, clientInfo: CLIENT },
+    };
+    const { response } = await ask(this.#call, { message, signal: this.#signal }, ({ headers }) => {
+      this.#id = headers.get("mcp-session-id") ?? undefined;
+    });
+    const version = response?.result?.protocolVersion;
+    if (typeof version === "string") this.#version = version;
+    const body: Message = { jsonrpc: "2.0", method: "notifications/initialized" };
+    discard(await this.#call({ body, headers: new Headers(this.headers()), signal: this.#signal }));
+  }
+
+  headers(): Record<string, string> {
+    return { "mcp-protocol-version": this.#version, ...(this.#id !== undefined && { "mcp-session-id": this.#id }) };
+  }
+
+  /** A client that needs a session no longer deletes it. */
+  async close(): Promise<void> {
+    if (this.#id === undefined) return;
+    const signal = AbortSignal.timeout(2000);
+    await this.#call({ method: "DELETE", headers: new Headers(this.headers()), signal }).then(discard, () => {});
+  }
+}
