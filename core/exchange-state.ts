@@ -150,11 +150,13 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
     );
   }
 
-  fail(error: ProxyError): void {
+  /** @param handled a plugin has an answer that is no failure */
+  fail(error: ProxyError, handled = false): void {
     this.#error ??= error;
     const line = () => `${this.mount.server}: ${error.toLog()}`;
-    // The stream that a GET opens is optional (MCP 2025-11-25, Transports): without it nothing is amiss.
-    if (endOf(error) === "refused" || this.incoming.method === "GET") this.log.debug(line);
+    // The stream that a GET opens is optional (MCP 2025-11-25, Transports): that it ends is nothing amiss.
+    const optional = handled || (this.incoming.method === "GET" && this.outgoing !== undefined);
+    if (optional || endOf(error) === "refused") this.log.debug(line);
     else this.log.warn(line);
   }
 

@@ -216,7 +216,6 @@ export class ExchangeRun extends ExchangeState implements DownHost {
   }
 
   async #refuse(error: ProxyError): Promise<Outgoing> {
-    this.fail(error);
     let answer: Answer | undefined;
     try {
       for (const hook of this.mount.hooks.error) {
@@ -231,6 +230,7 @@ export class ExchangeRun extends ExchangeState implements DownHost {
       this.log.error(() => this.asError(cause).toLog());
       answer = this.#errorAnswer(error);
     }
+    this.fail(error, answer.status < 500);
     const body = answer.body.kind === "empty" ? null : await collect(answer);
     return this.leave({ status: answer.status, headers: HeaderList.from(answer.headers), body });
   }

@@ -26,8 +26,8 @@ export function requestLog(options: RequestLogOptions = {}): Plugin {
       },
     }),
     done(exchange, outcome) {
-      // The stream that a GET opens is optional: losing it is no failure.
-      const good = GOOD_ENDS.has(outcome.end) || exchange.request.method === "GET";
+      // The stream that a GET opens is optional: that there is none, or that it ends, is no failure.
+      const good = GOOD_ENDS.has(outcome.end) || (exchange.request.method === "GET" && outcome.status < 500);
       exchange.log[good ? "info" : "warn"](() => line(exchange, outcome));
     },
   };

@@ -168,6 +168,20 @@ test("what the proxy itself refuses is no word of the server: its 401 stays one"
   expect([proxy.report().push, server.seen]).toEqual([undefined, []]);
 });
 
+test("a server that is out of reach is told as that, to its client and in the log, whatever the method", async () => {
+  const tcp = createServer();
+  const port = await listen(tcp);
+  await new Promise((resolve) => tcp.close(resolve));
+  const proxy = await proxyTo({ one: `http://127.0.0.1:${port}/mcp` }, QUIET);
+  const client = await use(rawClient(proxy.port));
+  client.send(plain("GET", "/one/mcp"));
+  expect((await client.receiveResponse()).status).toBe(502);
+  await proxy.until(() => proxy.penstock.active === 0);
+  expect(proxy.lines.filter((line) => line.startsWith("warn"))).toHaveLength(2);
+  // The GET itself says nothing about the server's health.
+  expect(proxy.report()).toMatchObject({ status: "unknown" });
+});
+
 test("push: false opens no stream, neither for probes nor for clients", async () => {
   const server = await rawLegacy(() => SSE_HEAD);
   const proxy = await proxyTo({ one: server.url }, { ...FAST, servers: { one: { push: false } } });
