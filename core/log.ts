@@ -1,4 +1,5 @@
 /** The log: one event per line on stderr, as text or JSON, without secrets. */
+import { type ConsolaReporter, createConsola } from "consola/core";
 import { type Redactor, createRedactor } from "./redact.ts";
 
 export type LogLevel = "silent" | "error" | "warn" | "info" | "debug";
@@ -45,16 +46,20 @@ export function createLogger(
   const { format = "text", redactor = createRedactor() } = options;
   const rank = LOG_LEVELS.indexOf(level);
   const coloured = format === "text" && Boolean(process.stderr.isTTY) && !process.env.NO_COLOR;
+  const reporter: ConsolaReporter = {
+    log({ type, args: [whole] }) {
+      const at = type as Exclude<LogLevel, "silent">;
+      // Before anything is cut off or escaped: half a secret is not recognised.
+      const message = bounded(redactor.text(whole as string), (whole as string).length);
+      const label = coloured ? `\u001B[${COLOURS[at]}m${at}\u001B[0m` : `[${at}]`;
+      process.stderr.write(`${format === "json" ? jsonLine(at, message) : `${label} ${oneLine(message)}`}\n`);
+    },
+  };
+  // Its own level would follow CI and TEST in the environment, and its throttle would drop lines that repeat.
+  const sink = createConsola({ level: 5, throttle: 0, reporters: [reporter] });
   const writer = (at: Exclude<LogLevel, "silent">) => {
     if (rank < LOG_LEVELS.indexOf(at)) return () => {};
-    const label = coloured ? `\u001B[${COLOURS[at]}m${at}\u001B[0m` : `[${at}]`;
-    return (text: LogText) => {
-      // Before anything is cut off or escaped: half a secret is not recognised.
-      const whole = typeof text === "function" ? text() : text;
-      const message = bounded(redactor.text(whole), whole.length);
-      const line = format === "json" ? jsonLine(at, message) : `${label} ${oneLine(message)}`;
-      process.stderr.write(`${line}\n`);
-    };
+    return (text: LogText) => sink[at](typeof text === "function" ? text() : text);
   };
   return {
     debug: writer("debug"),

@@ -47,6 +47,7 @@ export class MountRuntime extends SlotMap implements Mount {
     this.server = name;
     this.paths = [config.path ?? []].flat().map((path) => checkPath(name, path));
     this.upstream = checkUrl(name, config.url);
+    refuseGuards(name, config.plugins, root);
     this.hooks = compileHooks(orderPlugins(root, config.plugins).filter((plugin) => plugin.applies?.(config) ?? true));
     this.auth = config.auth;
     this.notForwarded = notForwarded(
@@ -71,6 +72,17 @@ export class MountRuntime extends SlotMap implements Mount {
   get path(): string {
     return this.paths[0]!;
   }
+}
+
+/** A guard runs before it is known which server is meant; in a server's list it would never run. */
+function refuseGuards(name: string, own: ServerConfig["plugins"], root: PenstockConfig["plugins"]): void {
+  const everywhere = new Set(orderPlugins(root));
+  const guard = orderPlugins(own).find((plugin) => plugin.guard && !everywhere.has(plugin));
+  if (guard)
+    throw new ProxyError("BAD_OPTION", {
+      plugin: `plugin '${guard.name}'`,
+      hint: `It guards the whole proxy: move it from servers.${name}.plugins to the root list of plugins.`,
+    });
 }
 
 function checkUrl(name: string, text: string): string {

@@ -27,6 +27,8 @@ export interface HostGuardOptions {
   origins?: readonly string[];
   /** Request fields that these pages may send, beside those of MCP. @default [] */
   allowHeaders?: readonly string[];
+  /** These paths may be asked (GET, HEAD) under any Host: who checks on a process knows its address only. @default ["/healthz", "/readyz"] */
+  anyHost?: readonly string[];
   /** Below these paths every web page may read (GET, HEAD), but not where a server is mounted. @default ["/.well-known/"] */
   publicPaths?: readonly string[];
 }
@@ -53,7 +55,7 @@ const MAX_AGE = "600";
  */
 export function hostGuard(options: HostGuardOptions = {}): Plugin {
   checkLists(options);
-  const { allowHeaders = [], publicPaths = ["/.well-known/"] } = options;
+  const { allowHeaders = [], publicPaths = ["/.well-known/"], anyHost = ["/healthz", "/readyz"] } = options;
   const isListedHost = compileHosts(options.hosts ?? ["loopback"], NAME);
   /** From the configuration, where the option does not say it all. */
   const ownNames = new Set<string>();
@@ -78,6 +80,10 @@ export function hostGuard(options: HostGuardOptions = {}): Plugin {
     if (!read || !isKnown(read)) throw refusal("FORBIDDEN_HOST", host);
     if (seen.size >= MAX_SEEN) seen.clear();
     seen.add(host);
+  }
+
+  function isOpenToAll({ method, url }: RequestHead): boolean {
+    return (method === "GET" || method === "HEAD") && anyHost.includes(url.pathname);
   }
 
   function mayCall(origin: string, request: RequestHead): boolean {
@@ -135,9 +141,13 @@ export function hostGuard(options: HostGuardOptions = {}): Plugin {
     guard(request, added) {
       const { headers } = request;
       const host = headers.get("host");
-      // Hosts other than HTTP/1.1 servers may have no such field.
-      admitHost(host ?? request.url.host);
-      if (believesProxies) admitHost(new URL(request.publicUrl).host);
+      try {
+        // Hosts other than HTTP/1.1 servers may have no such field.
+        admitHost(host ?? request.url.host);
+        if (believesProxies) admitHost(new URL(request.publicUrl).host);
+      } catch (refused) {
+        if (!isOpenToAll(request)) throw refused;
+      }
       const origin = headers.get("origin");
       if (origin !== null) return answerPage(origin, request, added);
     },
@@ -162,6 +172,7 @@ const LISTS = {
   hosts: { form: /^/, what: "hosts" },
   origins: { form: /^/, what: "origins" },
   allowHeaders: { form: /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/, what: "names of header fields" },
+  anyHost: { form: /^\/[^\s?#]*$/, what: 'paths that begin with "/"' },
   publicPaths: { form: /^\/(?:[^\s?#]*\/)?$/, what: 'paths that begin and end with "/"' },
 };
 

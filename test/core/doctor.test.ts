@@ -35,7 +35,7 @@ describe("penstock doctor", () => {
   test("tells of every server what it is, how many tools it lists, and what to do; one that is ill makes it exit 1", async () => {
     const legacy = await use(startLegacyServer());
     const modern = await use(startModernServer());
-    const closed = await use(startLegacyServer({ intercept: wants("Bearer right") }));
+    const closed = await use(startLegacyServer({ intercept: wants("Bearer good-credential") }));
     const page = await use(
       rawServer(async (connection) => {
         for await (const _request of connection.requests())
@@ -49,8 +49,8 @@ describe("penstock doctor", () => {
       dead: { url: "http://127.0.0.1:1/mcp" },
       page: { url: `${page.url}/mcp` },
       wanting: { url },
-      wrong: { url, headers: { authorization: "Bearer wrong" } },
-      right: { url, headers: { authorization: "Bearer right" } },
+      wrong: { url, headers: { authorization: "Bearer other-credential" } },
+      right: { url, headers: { authorization: "Bearer good-credential" } },
       theirs: { url, auth: "passthrough" },
     });
     expect(code).toBe(1);

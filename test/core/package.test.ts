@@ -2,9 +2,11 @@ import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { VERSION } from "../../core/version.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const pkg = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+  version: string;
   dependencies: Record<string, string>;
   exports: Record<string, string | { default: string }>;
 };
@@ -30,6 +32,10 @@ const packageOf = (specifier: string) =>
     .join("/");
 
 describe("the package", () => {
+  test("tells servers the version that it has", () => {
+    expect(VERSION).toBe(pkg.version);
+  });
+
   test("the root import loads what the data path needs: no SDK, no c12, no zod, no command line", () => {
     const imported = [...staticImports(join(root, "dist/core/index.mjs"))];
     expect(imported).toContain("h3");

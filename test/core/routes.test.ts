@@ -112,6 +112,13 @@ describe("guards", () => {
     expect(asked[3]!.headers.get("vary")).toBe("Accept, Origin");
   });
 
+  test("a guard in the list of one server stops the start: it would never run", () => {
+    const guard: Plugin = { name: "own-guard", guard() {} };
+    const own = { one: { ...servers.one, plugins: [guard] } };
+    expect(() => createPenstock({ servers: own })).toThrow(/own-guard.*move it from servers\.one\.plugins/);
+    expect(() => createPenstock({ servers: own, plugins: [guard] })).not.toThrow();
+  });
+
   test("a guard that fails lets nobody pass, unless its plugin says skip", async () => {
     const closed = await serve([failing("guard"), routes({ path: "/open" })]);
     expect((await fetch(`${closed.url}/open`)).status).toBe(500);

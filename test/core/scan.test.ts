@@ -48,7 +48,8 @@ describe("the scanner agrees with JSON.parse", () => {
     });
   });
 
-  test("about messages that were damaged", () => {
+  // A machine with more to do takes its time for so many.
+  test("about messages that were damaged", { timeout: 60_000 }, () => {
     withSeeds(20_000, (rnd) => {
       let text = messageText(rnd);
       for (let i = rnd.int(3); i >= 0; i--) text = mutate(rnd, text);
@@ -176,12 +177,12 @@ describe("the time grows with the length only", () => {
   ];
   const best = (text: string): number => {
     const bytes = Buffer.from(text);
-    // The best of some runs: what other processes do in between is not the scanner's time.
+    // The best of some runs, in time of this process: what others do in between is not the scanner's time.
     return Math.min(
       ...Array.from({ length: 7 }, () => {
-        const from = performance.now();
+        const from = process.cpuUsage();
         verdict(bytes);
-        return performance.now() - from;
+        return process.cpuUsage(from).user / 1000;
       }),
     );
   };

@@ -1,7 +1,7 @@
 /** AU-04: which Hosts and Origins get through, over raw sockets, and that nothing of what is refused reaches a server. */
 import { type App, type Plugin, type RequestHead, createPenstock } from "mcp-penstock";
 import type { HostGuardOptions } from "mcp-penstock/plugins/host-guard";
-import { hostGuard } from "../_harness/plugins.ts";
+import { health, hostGuard } from "../_harness/plugins.ts";
 import { describe, expect, test } from "vitest";
 import { gate, rawClient, rawServer } from "../_harness/peers.ts";
 import { startProxy } from "../_harness/proxy.ts";
@@ -56,6 +56,19 @@ async function start(options: HostGuardOptions = {}, config: object = {}, more: 
 const code = (body: string) => (JSON.parse(body) as { error: { data: { code: string } } }).error.data.code;
 
 describe("Host", () => {
+  test("does not matter where a process is checked on, and nowhere else", async () => {
+    const { ask, server } = await start({}, {}, [health()]);
+    for (const path of ["/healthz", "/readyz"])
+      expect((await ask({ method: "GET", path, host: "192.0.2.7:3333" })).status).toBe(200);
+    for (const path of ["/health", "/healthz/", "/mcp"])
+      expect((await ask({ method: "GET", path, host: "192.0.2.7:3333" })).status).toBe(403);
+    expect((await ask({ method: "POST", path: "/healthz", host: "192.0.2.7:3333" })).status).toBe(403);
+    expect(
+      (await ask({ method: "GET", path: "/healthz", host: "localhost", fields: ["origin: https://evil.test"] })).status,
+    ).toBe(403);
+    expect(server.requests).toBe(0);
+  });
+
   test.each([
     "localhost",
     "LocalHost",

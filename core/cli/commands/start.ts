@@ -1,8 +1,10 @@
 /** `penstock`: the proxy itself. */
 import { type CommandDef, defineCommand } from "citty";
-import { createPenstock } from "../../app.ts";
+import { type Penstock, createPenstock } from "../../app.ts";
 import { type Logger, jsonLine } from "../../log.ts";
+import { isLoopbackHost } from "../../public-url.ts";
 import type { PenstockServer } from "../../serve.ts";
+import type { PenstockConfig } from "../../types.ts";
 import { type Args, builtIn, listenArgs, sourceArgs, startArgs } from "../args.ts";
 import { explainListen } from "../explain.ts";
 import type { Output } from "../output.ts";
@@ -22,17 +24,28 @@ async function start(args: Args, output: Output): Promise<void> {
   const log = output.logger(args);
   const { config, file } = await loadSources(args, log, output.redactor);
   const options = listenOptions(args, config);
-  const penstock = createPenstock(config, { logger: log });
+  // Whoever is told where it listens may be asked by that name.
+  const penstock = createPenstock({ ...config, ...(args.host !== undefined && { host: args.host }) }, { logger: log });
   const server = await penstock.serve(options).catch(async (error: unknown) => {
     await penstock.close();
     const why = explainListen(error, options.host!, options.port!);
     throw why === undefined ? error : usage(why);
   });
   stopOnSignals(server, log, output);
+  warnOfRisks(penstock, config, options.host, log);
   const title = `Penstock ${version} on ${runtimeName()} listening on ${server.url}`;
   if (args["log-format"] === "json")
     output.print(jsonLine("info", title, { url: server.url, servers: penstock.mounts.map((mount) => mount.server) }));
   else output.print(banner(penstock, server.url, title, file));
+}
+
+function warnOfRisks(penstock: Penstock, config: PenstockConfig, host: string | undefined, log: Logger): void {
+  if (!penstock.guarded)
+    log.warn("No plugin checks Host and Origin, so web pages can reach this proxy (DNS rebinding). Add host-guard.");
+  if (penstock.authenticates && host !== undefined && !isLoopbackHost(host) && config.publicUrl === undefined)
+    log.warn(
+      "Callers log in, others reach this address, and publicUrl is not set: metadata and challenges name the Host of each request.",
+    );
 }
 
 /** First signal: an orderly stop. Second: at once. A failure that nobody caught: an orderly stop, and a code that says so. */
