@@ -10,7 +10,7 @@ import type { PublicOrigin } from "../public-url.ts";
 import type { Answer, Awaitable, Plugin } from "../types.ts";
 import { Head } from "./head.ts";
 import { toResponse } from "./http.ts";
-import { refuseTarget } from "./target.ts";
+import { createTargetCheck } from "./target.ts";
 
 /** What the core keeps beside a request while h3 routes it. */
 export interface RequestContext {
@@ -27,6 +27,7 @@ export interface DoorOptions {
 
 /** @returns answers one request; never rejects */
 export function createDoor({ app, guards, origin, log }: DoorOptions): (request: Request) => Awaitable<Response> {
+  const targetError = createTargetCheck();
   const refuse = (error: unknown, request: ServerRequest) => errorToResponse(error, log, request);
 
   /** The first guard that answers decides. One that fails lets nobody pass, unless it says otherwise. */
@@ -45,7 +46,7 @@ export function createDoor({ app, guards, origin, log }: DoorOptions): (request:
   }
 
   return (request) => {
-    const wrong = refuseTarget(request);
+    const wrong = targetError(request);
     if (wrong !== undefined) return refuse(new ProxyError("INVALID_TARGET", { hint: wrong }), request);
     const head = new Head(request, origin);
     const context: RequestContext = { head };

@@ -9,42 +9,63 @@ const HOST = /^(?:[\w.~!$&'()*+,;=-]+|\[[\da-f:.]+\])(?::\d{0,5})?$/i;
  */
 const AMBIGUOUS = /\/\/|\\|\/\.{1,2}(?:\/|$)|%2f|%5c|%2e|%00|[^\x21-\x7e]/i;
 
+/** Hosts that were found good are remembered: a caller may invent many. */
+const MAX_SEEN = 100;
+
 /**
- * Checks host and target of a request.
+ * Makes the check of host and target of one proxy.
  *
- * @returns what is wrong with them, or `undefined`
+ * @returns says what is wrong with a request, or `undefined`
  */
-export function refuseTarget(request: ServerRequest): string | undefined {
-  const node = request.runtime?.node?.req as { url?: string; rawHeaders: string[] } | undefined;
-  if (!node) {
-    // The host program has parsed the request already; some of them let the Host field decide the path.
-    const host = request.headers.get("host");
-    if (host !== null && !HOST.test(host)) return "The Host field is not a host.";
-    return URL.canParse(request.url) ? refusePath(new URL(request.url).pathname) : "The target is no URL.";
+export function createTargetCheck(): (request: ServerRequest) => string | undefined {
+  const seen = new Set<string>();
+
+  function isHost(host: string): boolean {
+    if (seen.has(host)) return true;
+    // The URL parser knows ports and addresses that are none.
+    if (!HOST.test(host) || !URL.canParse(`http://${host}`)) return false;
+    if (seen.size >= MAX_SEEN) seen.clear();
+    seen.add(host);
+    return true;
   }
-  const { rawHeaders, url: target = "" } = node;
+
+  return (request) => {
+    const node = request.runtime?.node?.req as { url?: string; rawHeaders: string[] } | undefined;
+    if (!node) {
+      // The host program has parsed the request already; some of them let the Host field decide the path.
+      const host = request.headers.get("host");
+      if (host !== null && !isHost(host)) return "The Host field is not a host.";
+      return URL.canParse(request.url) ? refusePath(new URL(request.url).pathname) : "The target is no URL.";
+    }
+    const host = singleFields(node.rawHeaders);
+    if (typeof host !== "string") return host.wrong;
+    if (!isHost(host)) return "The Host field is not a host.";
+    const { url: target = "" } = node;
+    if (target.startsWith("/")) return refusePath(withoutQuery(target));
+    // RFC 9112 §3.2.2: absolute-form. The Host field must say the same.
+    if (!/^https?:\/\//i.test(target) || !URL.canParse(target)) return "The target is neither a path nor a URL.";
+    const url = new URL(target);
+    if (url.username || url.password || url.host !== new URL(`${url.protocol}//${host}`).host)
+      return "The target and the Host field name different hosts.";
+    return refusePath(withoutQuery(target.replace(/^https?:\/\/[^/?#]*/i, "")));
+  };
+}
+
+/** @returns the Host field, or what is wrong with it or with its neighbour */
+function singleFields(rawHeaders: readonly string[]): string | { wrong: string } {
   let host: string | undefined;
   let credentials = 0;
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!;
     if (name.length === 4 && name.toLowerCase() === "host") {
-      if (host !== undefined) return "There are several Host fields.";
+      if (host !== undefined) return { wrong: "There are several Host fields." };
       host = rawHeaders[i + 1]!;
     }
     // RFC 9110 §11.6.2: one credential. Of two, one reader would take the first, and another the last.
     else if (name.length === 13 && name.toLowerCase() === "authorization" && ++credentials > 1)
-      return "There are several Authorization fields.";
+      return { wrong: "There are several Authorization fields." };
   }
-  if (host === undefined) return "There is no Host field.";
-  if (!HOST.test(host)) return "The Host field is not a host.";
-  if (target.startsWith("/")) return refusePath(withoutQuery(target));
-  // RFC 9112 §3.2.2: absolute-form. The Host field must say the same.
-  if (!/^https?:\/\//i.test(target) || !URL.canParse(target)) return "The target is neither a path nor a URL.";
-  const url = new URL(target);
-  const named = `${url.protocol}//${host}`;
-  if (url.username || url.password || !URL.canParse(named) || url.host !== new URL(named).host)
-    return "The target and the Host field name different hosts.";
-  return refusePath(withoutQuery(target.replace(/^https?:\/\/[^/?#]*/i, "")));
+  return host ?? { wrong: "There is no Host field." };
 }
 
 function refusePath(path: string): string | undefined {
