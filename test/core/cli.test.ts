@@ -214,7 +214,11 @@ describe("what is asked for is printed", () => {
 
   const SOURCES = ["--config", "--url", "--mcp-json", "--log-level", "--log-format"];
   test.each([
-    [[], [...SOURCES, "--port", "--host", "--socket", "--tls-cert", "--tls-key", "check", "routes", "init"], "--json"],
+    [
+      [],
+      [...SOURCES, "--port", "--host", "--socket", "--tls-cert", "--tls-key", "check", "routes", "doctor", "init"],
+      "--json",
+    ],
     [["check"], [...SOURCES, "--json"], "--port"],
     [["routes"], [...SOURCES, "--port", "--host", "--json"], "--socket"],
     [["init"], ["--from", "--force", "--json"], "--url"],

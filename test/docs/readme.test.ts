@@ -1,11 +1,15 @@
 /** The README is code: every block of it is run here, and its tables are compared with what they describe. */
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { promisify, stripVTControlCharacters } from "node:util";
 import { expect, it } from "vitest";
 import { ERRORS } from "mcp-penstock";
+import { standard } from "mcp-penstock/plugins/standard";
+import { HOOK_NAMES } from "../../core/hooks.ts";
 import { runCli, startCli } from "../_harness/proxy.ts";
+import { DENO_FLAGS } from "../_harness/runtimes.ts";
 import { testScope } from "../_harness/scope.ts";
 
 const readme = readFileSync("README.md", "utf8");
@@ -47,6 +51,7 @@ it("has no block that these tests do not know", () => {
     "closed.config.ts",
     "playground/plugins/polite.ts",
     "polite.test.ts",
+    "embedded.mjs",
   ];
   const unknown = blocks.filter(
     ({ language, label, code }) => language !== "text" && !labels.includes(label) && !known.includes(code),
@@ -61,6 +66,55 @@ it("starts with the commands that the package and CI run", () => {
   const ci = readFileSync(".ci/run", "utf8");
   expect(ci).toMatch(/^npm ci$/m);
   expect(ci).toMatch(/^npm test$/m);
+});
+
+it("names the start on each runtime as the package has it, with the permissions that the tests give Deno", () => {
+  const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
+  const deno = `deno run ${DENO_FLAGS.join(" ")} dist/core/cli.mjs`;
+  const rows = readme.split("\n").filter((line) => /^\| (?:Node|Bun|Deno) /.test(line));
+  const commands = [
+    ["npm start", "start", "node dist/core/cli.mjs"],
+    ["bun run start:bun", "start:bun", "bun dist/core/cli.mjs"],
+    ["deno task start:deno", "start:deno", deno],
+  ] as const;
+  expect(rows).toHaveLength(commands.length);
+  commands.forEach(([start, script, command], i) => {
+    expect(rows[i]).toContain(`${start}\``);
+    expect(rows[i]).toContain(`\`${command}\``);
+    expect(scripts[script]).toContain(`${command} --config playground/penstock.config.ts`);
+  });
+});
+
+it("has a program that embeds the proxy beside its own routes", async () => {
+  await inFolder(async (folder) => {
+    const file = join(folder, "embedded.mjs");
+    writeFileSync(file, labelled("embedded.mjs"));
+    const { default: app } = (await import(pathToFileURL(file).href)) as {
+      default: { request(path: string): Promise<Response> };
+    };
+    expect(await (await app.request("/hello")).text()).toBe("hello");
+    const refused = await app.request("/nothing");
+    expect(refused.status).toBe(404);
+    expect(await refused.text()).toContain("NOT_FOUND");
+  });
+});
+
+it("has a row for every plugin, every hook and every command", () => {
+  const plugins = readdirSync("plugins").filter((file) => /^[a-z][\w-]*\.ts$/.test(file) && file !== "standard.ts");
+  for (const file of plugins) expect(readme).toContain(`](plugins/${file})`);
+  const inPreset = new Set(standard().map(({ name }) => name));
+  for (const file of plugins) {
+    const [, , , preset] = readme
+      .split("\n")
+      .find((line) => line.includes(`](plugins/${file})`))!
+      .split("|");
+    expect({ file, preset: preset!.trim() }).toEqual({ file, preset: inPreset.has(file.slice(0, -3)) ? "yes" : "no" });
+  }
+  for (const hook of ["config", "setup", ...HOOK_NAMES, "close"])
+    expect(readme).toMatch(new RegExp(`^\\| \`${hook}\` +\\|`, "m"));
+  for (const command of readdirSync("core/cli/commands"))
+    if (command !== "start.ts" && command !== "check.ts")
+      expect(readme).toContain(`| \`penstock ${command.slice(0, -3)}\``);
 });
 
 it("shows what the start prints, and its curl commands do what it says", async () => {
