@@ -57,5 +57,5 @@ function whenRefused(config: ServerConfig, at: string): string {
   if (config.auth === "passthrough") return "Callers log in at the server themselves; there is nothing to do here.";
   if (Object.keys(config.headers ?? {}).length > 0)
     return `It refused the credential in ${at}.headers: it may have expired, or belong to something else.`;
-  return `It wants a credential. Set ${at}.headers, e.g. { "authorization": "Bearer \${TOKEN}" }; or, where callers log in themselves, ${at}.auth: "passthrough".`;
+  return `It wants a credential. Set ${at}.headers.authorization, with the token in a variable such as \${TOKEN}; or, where callers log in themselves, ${at}.auth: "passthrough".`;
 }

@@ -22,6 +22,8 @@ export async function loadSources(
   if (url !== undefined) {
     if (configFile !== undefined || mcpJson !== undefined)
       throw usage("--url stands for a configuration of its own; leave --config and --mcp-json away.");
+    if (!/^https?:\/\//i.test(url) || !URL.canParse(url))
+      throw usage(`--url: ${JSON.stringify(url)} is no http: or https: URL, such as "https://docs.example.com/mcp".`);
     const config = { servers: { server: { url } } };
     registerSecrets(config, [], redactor);
     return { config: { ...config, plugins: standard() } };

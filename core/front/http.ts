@@ -117,8 +117,10 @@ export function toResponse(early: Answer | Response, request: ServerRequest): Re
     return webResponse({ status, headers, body: null }, () => {});
   }
   const res = request.runtime?.node?.res as NodeResponse | undefined;
-  if (body.kind !== "stream")
-    return webResponse({ status, headers, body: body.kind === "bytes" ? body.bytes : null }, () => {});
+  if (body.kind !== "stream") {
+    const outgoing = { status, headers, body: body.kind === "bytes" ? body.bytes : null };
+    return res ? nodeResponse(outgoing) : webResponse(outgoing, () => {});
+  }
   const pipe = new Pipe({ source: body.source, transforms: [], onEnd() {} });
   res?.on("close", () => pipe.abort());
   return res ? nodeResponse({ status, headers, body: pipe }) : webResponse({ status, headers, body: pipe }, () => {});

@@ -89,7 +89,7 @@ describe("what cannot be done is told in one line, with exit code 1", () => {
     [
       "a url that is none",
       ["--url", "docs"],
-      'servers.server.url: a URL such as "https://docs.example.com/mcp" is needed.',
+      '--url: "docs" is no http: or https: URL, such as "https://docs.example.com/mcp".',
     ],
     [
       "a password in a url",

@@ -70,7 +70,7 @@ describe("penstock doctor", () => {
     });
     expect(by.wanting).toMatchObject({
       state: "auth-required",
-      advice: [expect.stringContaining("Set servers.wanting.headers")],
+      advice: [expect.stringContaining("Set servers.wanting.headers.authorization")],
     });
     expect(by.wrong).toMatchObject({
       auth: "refused",
