@@ -14,6 +14,7 @@ import * as sseRelayModule from "mcp-penstock/plugins/sse-relay";
 import * as standardModule from "mcp-penstock/plugins/standard";
 import * as toolFilterModule from "mcp-penstock/plugins/tool-filter";
 import * as unsupportedModule from "mcp-penstock/plugins/unsupported";
+import * as brokerModule from "./oauth-broker.ts";
 import * as ownModule from "./test-plugins.ts";
 
 /** How an object can be made again. */
@@ -64,10 +65,12 @@ export const { sseRelay } = remembered("dist/plugins/sse-relay.mjs", sseRelayMod
 export const { standard } = remembered("dist/plugins/standard.mjs", standardModule);
 export const { toolFilter } = remembered("dist/plugins/tool-filter.mjs", toolFilterModule);
 export const { unsupported } = remembered("dist/plugins/unsupported.mjs", unsupportedModule);
+export const { broker } = remembered("test/_harness/oauth-broker.ts", { broker: brokerModule.broker });
 export const {
   answering,
   byName,
   calm,
+  closed,
   counting,
   failing,
   failingAnswers,

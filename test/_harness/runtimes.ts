@@ -17,9 +17,12 @@ const folder = new URL("../runtimes/", import.meta.url);
 /** What Deno must be allowed for Penstock to start; README.md tells the same. */
 export const DENO_FLAGS = ["--allow-net", "--allow-read", "--allow-env"];
 
+/** Bun follows the `paths` of the checkout's tsconfig.json to the sources: plugins of tests would be given another copy of the core. */
+const BUN_FLAGS = [`--tsconfig-override=${fileURLToPath(new URL("bun.tsconfig.json", folder))}`];
+
 const INSTALLED = {
   node24: { label: "Node.js", bin: "node", args: [] },
-  bun: { label: "Bun", bin: "bun", args: [] },
+  bun: { label: "Bun", bin: "bun", args: BUN_FLAGS },
   deno: { label: "Deno", bin: "deno", args: ["run", "--no-prompt", ...DENO_FLAGS] },
 } as const;
 

@@ -183,14 +183,15 @@ export function counting(): Plugin {
 interface TestRoute extends Pick<Route, "path"> {
   method?: Route["method"];
   access?: Route["access"];
-  /** Tell who asked and whether details may be shown, send back the body, or throw. @default "tell" */
-  does?: "tell" | "echo" | "fail";
+  /** Tell who asked and whether details may be shown, tell the public URL, send back the body, or throw. @default "tell" */
+  does?: "tell" | "tell-url" | "echo" | "fail";
 }
 
 /** A plugin with these routes, public GET ones where nothing else is said. */
 export function routes(...list: TestRoute[]): Plugin {
   const handlers: Record<string, Route["handler"]> = {
     tell: ({ principal, trusted }) => Response.json({ who: principal?.id ?? null, trusted }),
+    "tell-url": ({ publicUrl }) => new Response(publicUrl),
     echo: async (request) => new Response(await request.text()),
     fail: () => fail("error"),
   };
@@ -213,6 +214,11 @@ export function byName(): Plugin {
       return id ? { id, scopes: [] } : undefined;
     },
   };
+}
+
+/** Asks who is calling, and lets nobody in. */
+export function closed(): Plugin {
+  return { name: "closed", authenticate() {} };
 }
 
 /** A guard that answers everything with 418: what has another status never reached it. */

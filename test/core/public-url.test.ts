@@ -1,23 +1,21 @@
 /** Under which URL clients know the proxy (AU-06): whose word counts, hop by hop. */
 import { describe, expect, test } from "vitest";
-import { createPenstock, type Plugin } from "mcp-penstock";
+import { createPenstock } from "mcp-penstock";
 import { addressSet, parseAddress } from "../../core/addresses.ts";
 import { forwardedOrigin } from "../../core/forwarding.ts";
 import { rawClient } from "../_harness/peers.ts";
+import { routes } from "../_harness/plugins.ts";
 import { startProxy } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
 
 const use = testScope();
 const servers = { docs: { url: "http://127.0.0.1:9/mcp", path: "/docs/mcp" } };
-const tells: Plugin = {
-  name: "tells",
-  setup: (app) =>
-    app.route({ method: "GET", path: "/tell", access: "public", handler: ({ publicUrl }) => new Response(publicUrl) }),
-};
 
 /** What the proxy believes. @param fields header lines @param trustedProxies the peer of this test is a loopback address */
 async function told(fields: readonly string[], trustedProxies?: string[], publicUrl?: string): Promise<string> {
-  const proxy = await use(startProxy({ servers, plugins: [tells], trustedProxies, publicUrl }));
+  const proxy = await use(
+    startProxy({ servers, plugins: [routes({ path: "/tell", does: "tell-url" })], trustedProxies, publicUrl }),
+  );
   const client = await use(rawClient(Number(new URL(proxy.url).port)));
   client.send(["GET /tell HTTP/1.1", "host: inner:8080", ...fields, "", ""].join("\r\n"));
   return (await client.receiveResponse()).body;

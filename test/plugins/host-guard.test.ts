@@ -1,7 +1,7 @@
 /** AU-04: which Hosts and Origins get through, over raw sockets, and that nothing of what is refused reaches a server. */
-import { type App, type Plugin, type RequestHead, createPenstock } from "mcp-penstock";
+import { type Plugin, type RequestHead, createPenstock } from "mcp-penstock";
 import type { HostGuardOptions } from "mcp-penstock/plugins/host-guard";
-import { health, hostGuard } from "../_harness/plugins.ts";
+import { closed, health, hostGuard, routes } from "../_harness/plugins.ts";
 import { describe, expect, test } from "vitest";
 import { gate, rawClient, rawServer } from "../_harness/peers.ts";
 import { startProxy } from "../_harness/proxy.ts";
@@ -11,14 +11,7 @@ import { SSE_HEAD, call, chunk, jsonAnswer } from "../_harness/wire.ts";
 const use = testScope();
 const DOCUMENT = "/.well-known/oauth-protected-resource/mcp";
 
-const discovery: Plugin = {
-  name: "discovery",
-  setup(app: App) {
-    app.route({ method: "GET", path: DOCUMENT, access: "public", handler: () => Response.json({ resource: "x" }) });
-  },
-};
-/** Lets nobody in. */
-const closed: Plugin = { name: "closed", authenticate() {} };
+const discovery = () => routes({ path: DOCUMENT });
 
 interface Asked {
   method?: string;
@@ -37,7 +30,7 @@ async function start(options: HostGuardOptions = {}, config: object = {}, more: 
     }),
   );
   const servers = { one: { url: `${server.url}/mcp`, path: "/mcp" } };
-  const plugins = [hostGuard(options), discovery, ...more];
+  const plugins = [hostGuard(options), discovery(), ...more];
   const proxy = await use(startProxy({ servers, plugins, ...config }));
   const port = Number(new URL(proxy.url).port);
   async function ask({ method = "POST", path = "/mcp", host = "localhost", fields = [], body = call() }: Asked = {}) {
@@ -187,7 +180,7 @@ describe("Host", () => {
 
   test("many names do not get in the way of others, or of what is refused", async () => {
     const servers = { one: { url: "http://127.0.0.1:9/mcp", path: "/mcp" } };
-    const penstock = createPenstock({ servers, plugins: [hostGuard(), discovery] });
+    const penstock = createPenstock({ servers, plugins: [hostGuard(), discovery()] });
     const status = async (host: string) => (await penstock.fetch(new Request(`http://${host}${DOCUMENT}`))).status;
     for (let i = 0; i < 300; i++) expect(await status(`n${i}.localhost`)).toBe(200);
     expect([await status("localhost"), await status("n0.localhost"), await status("n0.evil.test")]).toEqual([
@@ -340,7 +333,7 @@ describe("CORS", () => {
   const page = "origin: http://localhost:6274";
 
   test("a preflight is answered here", async () => {
-    const { ask, server } = await start({ allowHeaders: ["X-Own-Key"] }, {}, [closed]);
+    const { ask, server } = await start({ allowHeaders: ["X-Own-Key"] }, {}, [closed()]);
     const { status, cors, body } = await ask({
       method: "OPTIONS",
       fields: [
@@ -377,7 +370,7 @@ describe("CORS", () => {
   });
 
   test.each([
-    [401, { more: [closed] }, {}],
+    [401, { more: [closed()] }, {}],
     [404, {}, { path: "/nothing" }],
     [405, {}, { method: "PATCH" }],
     [400, {}, { body: "{" }],
@@ -422,7 +415,7 @@ describe("paths that every page may read", () => {
   const stranger = "origin: https://evil.test";
 
   test("discovery documents, with GET, HEAD and their preflight", async () => {
-    const { ask } = await start({}, {}, [closed]);
+    const { ask } = await start({}, {}, [closed()]);
     const read = { "access-control-allow-origin": "*", vary: "Origin" };
     for (const origin of [stranger, "origin: null"]) {
       expect(await ask({ method: "GET", path: DOCUMENT, fields: [origin] })).toMatchObject({ status: 200, cors: read });

@@ -2,13 +2,12 @@
 import type { ServerResponse } from "node:http";
 import { describe, expect, test } from "vitest";
 import { type LogText, createPenstock } from "mcp-penstock";
-import { oauthRelay } from "mcp-penstock/plugins/oauth-relay";
-import { oauthRoot } from "mcp-penstock/plugins/oauth-root";
 import { parseChallenges } from "../../plugins/_challenges.ts";
 import { closeable } from "../_harness/loopback.ts";
 import { logIn, startFakeIssuer } from "../_harness/oauth.ts";
 import { rawClient, rawServer } from "../_harness/peers.ts";
 import { gate } from "../_harness/peers/gate.ts";
+import { closed, oauthRelay, oauthRoot } from "../_harness/plugins.ts";
 import { startProxy } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
 import { type RecordedRequest, startLegacyServer, startModernServer } from "../_harness/servers.ts";
@@ -144,8 +143,7 @@ describe("challenges", () => {
   });
 
   test("what the proxy itself refuses says nothing of the server's metadata", async () => {
-    const asks = { name: "asks", authenticate: () => undefined };
-    const { client } = await challenged("200 OK", "", { plugins: [oauthRelay(), asks] });
+    const { client } = await challenged("200 OK", "", { plugins: [oauthRelay(), closed()] });
     client.send(post(call(), "/docs/mcp"));
     const answer = await client.receiveResponse();
     expect([answer.status, answer.headers["www-authenticate"]]).toEqual([401, "Bearer"]);

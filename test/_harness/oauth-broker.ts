@@ -1,16 +1,12 @@
 /** A plugin that makes clients log in and issues the tokens itself, as small as can be: what `oauth-root` is proved with. */
 import type { App, Json, Mount, Plugin, RequestHead } from "mcp-penstock";
 import { type OAuthIssuer, oauthMount } from "mcp-penstock/plugins/oauth-root";
-import { type TokenMint, serverMetadata, tokenMint } from "../_harness/oauth.ts";
+import { type TokenMint, serverMetadata, tokenMint } from "./token-mint.ts";
 
-export interface Broker extends Plugin {
-  /** The mint of each server, by name; there once the proxy is set up. */
-  readonly mints: Record<string, TokenMint>;
-  /** `issuer` of every request that a handler got, as `server endpoint issuer`. */
-  readonly calls: string[];
-}
+/** Where it tells which requests its handlers got since it was last asked: a list of `server endpoint issuer`. */
+export const CALLS = "/broker/calls";
 
-export interface BrokerOptions {
+interface BrokerOptions {
   /** Servers whose clients must log in. */
   servers: readonly string[];
   /** Callers who name themselves so see none of them. */
@@ -20,9 +16,9 @@ export interface BrokerOptions {
 }
 
 /** Makes one: `/{server}/register|authorize|token`, the metadata of each server, and 401 for all others. */
-export function broker({ servers, hiddenFrom, old = false }: BrokerOptions): Broker {
+export function broker({ servers, hiddenFrom, old = false }: BrokerOptions): Plugin {
   const mints: Record<string, TokenMint> = {};
-  const calls: string[] = [];
+  let calls: string[] = [];
 
   function setUp(app: App, mount: Mount): void {
     const { server } = mount;
@@ -103,9 +99,13 @@ export function broker({ servers, hiddenFrom, old = false }: BrokerOptions): Bro
 
   return {
     name: "broker",
-    mints,
-    calls,
     setup(app) {
+      const tell = () => {
+        const told = Response.json(calls);
+        calls = [];
+        return told;
+      };
+      app.route({ access: "public", method: "GET", path: CALLS, handler: tell });
       for (const mount of app.mounts) if (servers.includes(mount.server)) setUp(app, mount);
     },
     request({ mount, request }) {
