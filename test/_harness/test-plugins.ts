@@ -183,14 +183,15 @@ export function counting(): Plugin {
 interface TestRoute extends Pick<Route, "path"> {
   method?: Route["method"];
   access?: Route["access"];
-  /** Tell who asked and whether details may be shown, tell the public URL, send back the body, or throw. @default "tell" */
-  does?: "tell" | "tell-url" | "echo" | "fail";
+  /** Tell who asked and whether details may be shown, tell all of the caller, tell the public URL, send back the body, or throw. @default "tell" */
+  does?: "tell" | "tell-caller" | "tell-url" | "echo" | "fail";
 }
 
 /** A plugin with these routes, public GET ones where nothing else is said. */
 export function routes(...list: TestRoute[]): Plugin {
   const handlers: Record<string, Route["handler"]> = {
     tell: ({ principal, trusted }) => Response.json({ who: principal?.id ?? null, trusted }),
+    "tell-caller": ({ principal }) => Response.json(principal ?? null),
     "tell-url": ({ publicUrl }) => new Response(publicUrl),
     echo: async (request) => new Response(await request.text()),
     fail: () => fail("error"),

@@ -1,10 +1,11 @@
 /** Keys of callers, over raw sockets: who gets in, what is said to others, and that no credential reaches a server (AU-01). */
-import { type App, type LogText, type Logger, type Plugin, createPenstock } from "mcp-penstock";
-import { apiKeys, mounts, rateLimit, requestLog } from "../_harness/plugins.ts";
+import { type LogText, type Logger, type Plugin, createPenstock } from "mcp-penstock";
+import { apiKeys, mounts, rateLimit, requestLog, routes } from "../_harness/plugins.ts";
 import { describe, expect, test } from "vitest";
 import { closeable } from "../_harness/loopback.ts";
 import { type ParsedRequest } from "../_harness/peers/http.ts";
 import { rawClient, rawServer } from "../_harness/peers.ts";
+import { startProxy } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
 import { call, jsonAnswer } from "../_harness/wire.ts";
 
@@ -28,20 +29,30 @@ async function recorder() {
 }
 
 async function start(servers: Record<string, object>, plugins: readonly Plugin[]) {
+  const { url } = await use(startProxy({ servers, plugins: [mounts(), ...plugins] }));
+  return asking(Number(new URL(url).port));
+}
+
+/** The same in this process, with what it logs. */
+async function startLogged(servers: Record<string, object>, plugins: readonly Plugin[]) {
   const lines: string[] = [];
   const write = (text: LogText) => void lines.push(typeof text === "function" ? text() : text);
   const logger: Logger = { debug: write, info: write, warn: write, error: write };
   const penstock = createPenstock({ servers, plugins: [mounts(), ...plugins] } as never, { logger });
   const { port, close } = await penstock.serve({ port: 0 });
   await use(closeable({ close }));
-  async function ask(path: string, fields: readonly string[], method = "POST") {
+  return { ask: asking(port), lines };
+}
+
+/** Sends one request over a connection of its own. */
+function asking(port: number) {
+  return async (path: string, fields: readonly string[], method = "POST") => {
     const client = await use(rawClient(port));
     const content = method === "POST" ? ["content-type: application/json", `content-length: ${call().length}`] : [];
     const head = [`${method} ${path} HTTP/1.1`, "host: localhost", ...fields, ...content];
     client.send(`${head.join("\r\n")}\r\n\r\n${method === "POST" ? call() : ""}`);
     return client.receiveResponse({ method });
-  }
-  return { ask, lines };
+  };
 }
 
 const METHODS = ["POST", "GET", "DELETE"];
@@ -54,7 +65,7 @@ describe("who gets in", () => {
     [`X-API-Key: ${OTHER}`, "bert"],
   ])("%s is %s; the log has the name, and never the key", async (field, name) => {
     const server = await recorder();
-    const { ask, lines } = await start({ one: server }, [apiKeys({ keys }), requestLog()]);
+    const { ask, lines } = await startLogged({ one: server }, [apiKeys({ keys }), requestLog()]);
     for (const method of METHODS) expect((await ask("/mcp", [field], method)).status).toBe(200);
     expect(server.requests).toHaveLength(3);
     expect(lines.filter((line) => line.includes(` ${name} 200 `))).toHaveLength(3);
@@ -62,7 +73,7 @@ describe("who gets in", () => {
   });
 
   test("the same key in both fields is one key", async () => {
-    const { ask } = await start({ one: await recorder() }, [apiKeys({ keys })]);
+    const ask = await start({ one: await recorder() }, [apiKeys({ keys })]);
     expect((await ask("/mcp", [`authorization: Bearer ${KEY}`, `x-api-key: ${KEY}`])).status).toBe(200);
   });
 
@@ -95,7 +106,7 @@ describe("who gets in", () => {
   ];
   test("whoever has no key, a wrong one or several gets one and the same answer", async () => {
     const server = await recorder();
-    const { ask } = await start({ one: server }, [apiKeys({ keys })]);
+    const ask = await start({ one: server }, [apiKeys({ keys })]);
     const answers = new Set<string>();
     for (const fields of wrong) {
       for (const method of METHODS) {
@@ -114,7 +125,7 @@ describe("who gets in", () => {
 
   test.each([KEY, OTHER])("two Authorization fields are refused before anybody reads one", async (second) => {
     const server = await recorder();
-    const { ask } = await start({ one: server }, [apiKeys({ keys })]);
+    const ask = await start({ one: server }, [apiKeys({ keys })]);
     const { status } = await ask("/mcp", [`authorization: Bearer ${KEY}`, `authorization: Bearer ${second}`]);
     expect(status).toBe(400);
     expect(server.requests).toHaveLength(0);
@@ -138,14 +149,14 @@ describe("who gets in", () => {
   );
 
   test("names count apart in rate limits", async () => {
-    const { ask } = await start({ one: await recorder() }, [apiKeys({ keys }), rateLimit({ perMinute: 1 })]);
+    const ask = await start({ one: await recorder() }, [apiKeys({ keys }), rateLimit({ perMinute: 1 })]);
     const status = async (key: string) => (await ask("/mcp", [`x-api-key: ${key}`])).status;
     expect([await status(KEY), await status(KEY), await status(OTHER)]).toEqual([200, 429, 200]);
   });
 
   test("in a server's plugins it asks at that server only", async () => {
     const [own, open] = [await recorder(), await recorder()];
-    const { ask } = await start({ own: { url: own.url, plugins: [apiKeys({ keys })] }, open }, []);
+    const ask = await start({ own: { url: own.url, plugins: [apiKeys({ keys })] }, open }, []);
     for (const method of METHODS) {
       expect((await ask("/own/mcp", [], method)).status).toBe(401);
       expect((await ask("/open/mcp", [], method)).status).toBe(200);
@@ -155,19 +166,10 @@ describe("who gets in", () => {
   });
 
   test("routes that are not public know the caller, with scopes", async () => {
-    const routes: Plugin = {
-      name: "routes",
-      setup(app: App) {
-        for (const access of ["public", "principal", "details"] as const)
-          app.route({
-            method: "GET",
-            path: `/${access}`,
-            access,
-            handler: (asked) => Response.json(asked.principal ?? null),
-          });
-      },
-    };
-    const { ask } = await start({ one: await recorder() }, [apiKeys({ keys }), routes]);
+    const all = (["public", "principal", "details"] as const).map(
+      (access) => ({ path: `/${access}`, access, does: "tell-caller" }) as const,
+    );
+    const ask = await start({ one: await recorder() }, [apiKeys({ keys }), routes(...all)]);
     const stranger = "x-forwarded-for: 192.0.2.7";
     const key = `x-api-key: ${OTHER}`;
     for (const path of ["/principal", "/details"]) {
@@ -184,7 +186,7 @@ describe("who gets in", () => {
       authenticate: ({ headers }) =>
         headers.get("authorization") === "Bearer t" ? { id: "tom", scopes: [] } : undefined,
     };
-    const { ask } = await start({ one: await recorder() }, [apiKeys({ keys }), byToken]);
+    const ask = await start({ one: await recorder() }, [apiKeys({ keys }), byToken]);
     expect((await ask("/mcp", ["authorization: Bearer t"])).status).toBe(200);
     expect((await ask("/mcp", ["authorization: Bearer u"])).status).toBe(401);
   });
@@ -203,7 +205,7 @@ describe("what reaches servers", () => {
 
   async function fanOut(plugin: Plugin, fields: readonly string[]) {
     const [one, two, three] = [await recorder(), await recorder(), await recorder()];
-    const { ask, lines } = await start({ one, two: { url: two.url, auth: "passthrough" }, three }, [
+    const { ask, lines } = await startLogged({ one, two: { url: two.url, auth: "passthrough" }, three }, [
       plugin,
       requestLog(),
     ]);
@@ -234,7 +236,7 @@ describe("what reaches servers", () => {
   });
 
   test("with own `headers` only these are read", async () => {
-    const { ask } = await start({ one: await recorder() }, [apiKeys({ keys, headers: ["X-Own-Key"] })]);
+    const ask = await start({ one: await recorder() }, [apiKeys({ keys, headers: ["X-Own-Key"] })]);
     expect((await ask("/mcp", [`x-own-key: ${KEY}`])).status).toBe(200);
     expect((await ask("/mcp", [`x-own-key: ${KEY}`, `x-own-key: ${KEY}`])).status).toBe(401);
     for (const field of [`x-api-key: ${KEY}`, `authorization: Bearer ${KEY}`])
