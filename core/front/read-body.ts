@@ -56,7 +56,10 @@ export function readNodeBody(
       gap.cancel();
       resolve(chunks.length === 0 ? new Uint8Array() : joinChunks(chunks));
     };
-    const onClose = () => fail(new ProxyError("CLIENT_GONE"));
+    const onClose = () => {
+      // Every request closes; an error is made only for those that are not whole.
+      if (!over) fail(new ProxyError("CLIENT_GONE"));
+    };
     if (Number(req.headers["content-length"]) > limit) return fail(new ProxyError("BODY_TOO_LARGE"));
     req.on("data", onData as never);
     req.on("end", onEnd);

@@ -12,6 +12,10 @@ const installed = (name) => join(root, "test/runtimes/node_modules/.bin", name);
 export const runtimes = {
   node: { command: process.execPath, args: [], floor: "floor.mjs" },
   node24: { command: installed("node"), args: [], floor: "floor.mjs" },
-  bun: { command: installed("bun"), args: [], floor: "floor-fetch.mjs" },
+  bun: {
+    command: installed("bun"),
+    args: [`--tsconfig-override=${join(root, "test/runtimes/bun.tsconfig.json")}`],
+    floor: "floor-fetch.mjs",
+  },
   deno: { command: installed("deno"), args: ["run", "--allow-all"], floor: "floor-fetch.mjs" },
 };
