@@ -39,24 +39,31 @@ export interface DownHost extends Exchange {
 export function sendDown(exchange: DownHost, answer: Answer): Awaitable<Outgoing> {
   const headers = answer.headers instanceof HeaderList ? answer.headers : HeaderList.from(answer.headers);
   const isStream = isEventStream(headers);
-  const reader = readerFor(exchange, answer, isStream);
+  const body = wholeBody(answer.body as AnyBody);
+  const reader = readerFor(exchange, body, isStream);
   if (reader && headers.has("content-encoding")) throw invalid(exchange, "a content coding that was not asked for");
   if (reader && !isStream)
-    return readJson(exchange, reader, answer).then((body) =>
-      send(exchange, { ...answer, headers, body }, false, undefined),
+    return readJson(exchange, reader, { ...answer, body }).then((read) =>
+      send(exchange, { ...answer, headers, body: read }, false, undefined),
     );
-  return send(exchange, { status: answer.status, headers, body: answer.body }, isStream, reader);
+  return send(exchange, { status: answer.status, headers, body }, isStream, reader);
+}
+
+/** A stream that has ended already is bytes, and what looks after open streams has nothing to do: most answers are like that. */
+function wholeBody(body: AnyBody): AnyBody {
+  const bytes = body.kind === "stream" ? body.source.whole?.() : undefined;
+  return bytes === undefined ? body : new BytesBody(bytes);
 }
 
 /** A reader, where a hook asks for messages that this answer can hold. */
-function readerFor(exchange: DownHost, answer: Answer, isStream: boolean): MessageReader | undefined {
+function readerFor(exchange: DownHost, body: AnyBody, isStream: boolean): MessageReader | undefined {
   const wants = exchange.row?.wants;
-  if (!wants || answer.body.kind === "empty") return;
+  if (!wants || body.kind === "empty") return;
   // Only an event stream can carry a server's requests and notifications; JSON answers the request that was posted.
   const wanted = isStream
     ? wants.request || wants.notification || wants.response
     : wants.response && exchange.posted?.kind === "request";
-  if (!wanted || (isStream && !wants.response && isWholeResponse(answer.body as AnyBody))) return;
+  if (!wanted || (isStream && !wants.response && isWholeResponse(body))) return;
   const reader = new MessageReader(wants, (message) => {
     const finish = (shown: Awaited<ReturnType<typeof showMessage>>) => {
       if (!shown || !isReply(shown)) return shown;
@@ -71,8 +78,7 @@ function readerFor(exchange: DownHost, answer: Answer, isStream: boolean): Messa
 
 /** The whole stream is here, answers the request, and asks for nothing: most streams are like that, and need no framer. */
 function isWholeResponse(body: AnyBody): boolean {
-  const bytes = body.kind === "stream" ? body.source.whole?.() : undefined;
-  return bytes !== undefined && !mayHoldMethod(asBuffer(bytes)) && holdsResponse(asBuffer(bytes));
+  return body.kind === "bytes" && !mayHoldMethod(asBuffer(body.bytes)) && holdsResponse(asBuffer(body.bytes));
 }
 
 function send(
@@ -90,7 +96,7 @@ function send(
   // Without a length of its own a stream gets none from us, however short it is.
   if (transforms.length === 0 && !reader && (!isStream || headers.has("content-length"))) {
     // A small answer is all here by now, and leaves in one write.
-    const bytes = body.kind === "bytes" ? body.bytes : body.source.whole?.();
+    const bytes = body.kind === "bytes" ? body.bytes : undefined;
     if (bytes && status === 204) return { status, headers, body: null };
     if (bytes) {
       // A hook may have changed the body; where no length stands the host adds it.

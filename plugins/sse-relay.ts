@@ -34,7 +34,9 @@ export function sseRelay(options: SseRelayOptions = {}): Plugin {
       headers.set("x-accel-buffering", "no");
     },
     body(exchange, answer) {
-      if (isEventStream(answer.headers)) return keepOpen(exchange, { keepAlive, stallTimeout, retry });
+      // What is whole already has nothing to keep open.
+      if (answer.body.kind === "stream" && isEventStream(answer.headers))
+        return keepOpen(exchange, { keepAlive, stallTimeout, retry });
     },
   };
 }
