@@ -76,13 +76,25 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   const running: Running = new Bag();
   const app = new H3({ silent: true, onError: (error, event) => errorToResponse(error, log, event.req) });
   const origin = createPublicOrigin(config);
-  const enter = createDoor({ app, guards, origin, log });
+  /** Mounts by the paths that have no parameter: no pattern is more specific, so most requests need no router. */
+  const direct = new Map<string, MountRuntime>();
+  const enter = createDoor({
+    guards,
+    origin,
+    log,
+    route(request, head) {
+      const mount = direct.get((request.runtime?.node?.req as { url?: string } | undefined)?.url ?? "");
+      if (mount) return serveMount(mount, request, head, running);
+      return app.request(request, undefined, { head } satisfies RequestContext as never);
+    },
+  });
   const table = new PathTable();
   const routes = new Map<string, RoutePath>();
   const reports: ((mount: Mount) => Json | void)[] = [];
   for (const mount of mounts) {
     for (const path of mount.paths) {
       table.claim({ path, methods: "all", owner: `server '${mount.server}'`, access: "mount" });
+      if (!/[:*]/.test(path)) direct.set(path, mount);
       app.all(path, (event) => serveMount(mount, event.req, (event.context as never as RequestContext).head, running));
     }
   }

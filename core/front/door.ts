@@ -1,5 +1,5 @@
 /** Where every HTTP request comes in: what the core refuses, the guards, then routing. And what is said where no exchange answers. */
-import type { H3, HTTPError } from "h3";
+import type { HTTPError } from "h3";
 import type { ServerRequest } from "srvx";
 import { jsonText } from "../body/body.ts";
 import { errorResponse } from "../body/message.ts";
@@ -18,15 +18,16 @@ export interface RequestContext {
 }
 
 export interface DoorOptions {
-  app: H3;
   /** Plugins of the root list with a `guard` hook, in order. */
   guards: readonly Plugin[];
   origin: PublicOrigin;
   log: Logger;
+  /** Answers a request that may come in. Never rejects. */
+  route: (request: ServerRequest, head: Head) => Awaitable<Response>;
 }
 
 /** @returns answers one request; never rejects */
-export function createDoor({ app, guards, origin, log }: DoorOptions): (request: Request) => Awaitable<Response> {
+export function createDoor({ guards, origin, log, route }: DoorOptions): (request: Request) => Awaitable<Response> {
   const targetError = createTargetCheck();
   const refuse = (error: unknown, request: ServerRequest) => errorToResponse(error, log, request);
 
@@ -49,13 +50,12 @@ export function createDoor({ app, guards, origin, log }: DoorOptions): (request:
     const wrong = targetError(request);
     if (wrong !== undefined) return refuse(new ProxyError("INVALID_TARGET", { hint: wrong }), request);
     const head = new Head(request, origin);
-    const context: RequestContext = { head };
-    if (guards.length === 0) return app.request(request, undefined, context as never);
+    if (guards.length === 0) return route(request, head);
     const added = new HeaderList();
     let response: Awaitable<Response>;
     try {
       const early = askGuards(head, added);
-      response = early ? toResponse(early, request) : app.request(request, undefined, context as never);
+      response = early ? toResponse(early, request) : route(request, head);
     } catch (cause) {
       response = refuse(cause, request);
     }
