@@ -17,7 +17,7 @@ import { callHook, showMessage } from "./messages.ts";
 import { checkMirrors, renewMirrors } from "./mirrors.ts";
 import { unauthenticated } from "./routes.ts";
 import type { Answer, Awaitable, Early, Message, Next, UpstreamRequest } from "./types.ts";
-import { forwardedHeaders } from "./upstream/http.ts";
+import { forwardedHeaders } from "./upstream/fields.ts";
 
 /** Stands for "no hook has looked at the signal". */
 const NEVER: AbortSignal = new AbortController().signal;

@@ -20,7 +20,7 @@ export { isLoopbackAddress, isLoopbackHost, mountUrl } from "./public-url.ts";
 export { createRedactor } from "./redact.ts";
 export type { Redactor } from "./redact.ts";
 export type { PenstockServer, ServeOptions } from "./serve.ts";
-export type { Driver, OnAbort } from "./upstream/http.ts";
+export type { Driver, OnAbort } from "./upstream/wire.ts";
 export type {
   Access,
   Answer,

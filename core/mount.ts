@@ -7,7 +7,8 @@ import type { Logger } from "./log.ts";
 import { SlotMap } from "./slots.ts";
 import type { Timers } from "./timers.ts";
 import type { Mount, PenstockConfig, Plugin, ServerConfig } from "./types.ts";
-import { type Driver, notForwarded } from "./upstream/http.ts";
+import { notForwarded } from "./upstream/fields.ts";
+import type { Driver } from "./upstream/wire.ts";
 
 /** MCP SDK servers refuse more; a larger message is a mistake as a rule. */
 const MAX_REQUEST_BYTES = 4 * 1024 * 1024;

@@ -1,7 +1,29 @@
-/** What to do about what the doctor found. Sentences for people; nothing in them comes from a server. */
+/** What the doctor finds, and what to do about it. Sentences for people; nothing in the advice comes from a server. */
 import { isLoopbackHost } from "../public-url.ts";
-import type { ServerConfig } from "../types.ts";
-import type { Diagnosis } from "./diagnose.ts";
+import type { Probe } from "../probe.ts";
+import type { Json, ServerConfig } from "../types.ts";
+
+/** One server, as the doctor saw it. */
+export interface Diagnosis {
+  server: string;
+  upstream: string;
+  paths: readonly string[];
+  /** `healthy`: probed and listed · `degraded`: it answers, but its tools cannot be listed · the others as a probe tells them. */
+  state: "healthy" | "degraded" | "auth-required" | "sse" | "unsupported" | "busy" | "down";
+  reason?: string;
+  transport: Probe["transport"];
+  era?: Probe["verdict"];
+  version?: string;
+  serverInfo?: Json;
+  /** `none`: it asked for no credential · `accepted`: that of the configuration · `callers`: they log in at the server · `refused`: see the advice. */
+  auth: "none" | "accepted" | "callers" | "refused" | "unknown";
+  push?: Probe["push"];
+  /** How many tools it lists; `undefined` where that could not be asked. */
+  tools?: number;
+  /** Of the probe's answer, in milliseconds. */
+  latencyMs: number;
+  advice: readonly string[];
+}
 
 /** An answer that takes longer is felt, in milliseconds. */
 const SLOW = 1000;

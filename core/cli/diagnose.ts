@@ -5,31 +5,9 @@ import { discard } from "../body/body.ts";
 import { isRecord } from "../body/message.ts";
 import { LATEST_LEGACY, META, MODERN } from "../era.ts";
 import { type Probe, probeServer } from "../probe.ts";
-import type { App, Json, Message, Mount, Plugin, ServerConfig } from "../types.ts";
+import type { App, Message, Mount, Plugin, ServerConfig } from "../types.ts";
 import { VERSION } from "../version.ts";
-import { adviceFor } from "./advice.ts";
-
-/** One server, as the doctor saw it. */
-export interface Diagnosis {
-  server: string;
-  upstream: string;
-  paths: readonly string[];
-  /** `healthy`: probed and listed · `degraded`: it answers, but its tools cannot be listed · the others as a probe tells them. */
-  state: "healthy" | "degraded" | "auth-required" | "sse" | "unsupported" | "busy" | "down";
-  reason?: string;
-  transport: Probe["transport"];
-  era?: Probe["verdict"];
-  version?: string;
-  serverInfo?: Json;
-  /** `none`: it asked for no credential · `accepted`: that of the configuration · `callers`: they log in at the server · `refused`: see the advice. */
-  auth: "none" | "accepted" | "callers" | "refused" | "unknown";
-  push?: Probe["push"];
-  /** How many tools it lists; `undefined` where that could not be asked. */
-  tools?: number;
-  /** Of the probe's answer, in milliseconds. */
-  latencyMs: number;
-  advice: readonly string[];
-}
+import { type Diagnosis, adviceFor } from "./advice.ts";
 
 /** Times in milliseconds. */
 export interface DoctorLimits {

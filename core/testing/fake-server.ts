@@ -4,7 +4,7 @@ import { type AnyBody, StreamBody, collect, empty, fromResponse, json, sse } fro
 import { isRecord } from "../body/message.ts";
 import { toResponse } from "../front/http.ts";
 import type { Answer, Awaitable, Frame, Json, Message } from "../types.ts";
-import type { Driver } from "../upstream/http.ts";
+import type { Driver } from "../upstream/wire.ts";
 
 /** One request as it reached the server. */
 export interface Recorded {

@@ -3,7 +3,7 @@ import type { Receiver, Source } from "../../body/body.ts";
 import { joinChunks } from "../../body/sse.ts";
 import type { Deadline, Deadlines } from "../../deadlines.ts";
 import { ProxyError } from "../../errors.ts";
-import type { WireAnswer, WireRequest } from "../http.ts";
+import type { WireAnswer, WireRequest } from "../wire.ts";
 import { toProxyError } from "./failure.ts";
 
 /** Bytes held for an answer that nobody has started to read. */

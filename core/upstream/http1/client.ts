@@ -4,7 +4,7 @@
  */
 import { Deadlines } from "../../deadlines.ts";
 import type { TlsOptions } from "../../types.ts";
-import type { WireClient } from "../http.ts";
+import type { WireClient } from "../wire.ts";
 import { Call } from "./call.ts";
 import { createDial } from "./connect.ts";
 import { httpProxyFor } from "./http-proxy.ts";

@@ -1,7 +1,7 @@
 /** A request as bytes (RFC 9112 §3). Framing and connection are written here and nowhere else. */
 import { ProxyError } from "../../errors.ts";
 import { HOP_BY_HOP } from "../../headers.ts";
-import type { WireRequest } from "../http.ts";
+import type { WireRequest } from "../wire.ts";
 
 /** What a caller cannot say: it would contradict what is written here. */
 const OWN: ReadonlySet<string> = new Set([...HOP_BY_HOP, "host", "content-length", "expect"]);
