@@ -190,8 +190,8 @@ describe("the time grows with the length only", () => {
     const once = best(make(100_000));
     const fourfold = best(make(400_000));
     expect(once).toBeLessThan(50);
-    // A quadratic scanner needs sixteen times as long; twice the linear time is left to caches and memory. Below some
-    // milliseconds nothing can be told.
-    expect(fourfold).toBeLessThan(Math.max(9 * once, 8));
+    // A quadratic scanner needs sixteen times as long, and seconds for so many keys; twice the linear time is left to caches
+    // and memory. Below some tens of milliseconds compiler and collector are louder than the scanner.
+    expect(fourfold).toBeLessThan(Math.max(9 * once, 40));
   });
 });

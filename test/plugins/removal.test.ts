@@ -1,0 +1,108 @@
+/** What each plugin of the default preset is there for: with it, and without it. The README's table says the same. */
+import { expect, test } from "vitest";
+import { standard } from "../_harness/plugins.ts";
+import { gate, rawClient, rawServer } from "../_harness/peers.ts";
+import { startProxy } from "../_harness/proxy.ts";
+import { testScope } from "../_harness/scope.ts";
+import { SSE_HEAD, call, chunk, jsonAnswer, plain, post } from "../_harness/wire.ts";
+
+const use = testScope();
+const CHALLENGE = 'www-authenticate: Bearer resource_metadata="http://internal.test/prm"\r\n';
+
+/** A server that has no event stream, and wants a login where it is asked for `ping`. */
+async function server() {
+  return use(
+    rawServer(async (connection) => {
+      for await (const { method, body } of connection.requests()) {
+        if (method === "GET") connection.send(jsonAnswer("{}", "404 Not Found"));
+        else if (body.includes("ping")) connection.send(jsonAnswer("{}", "401 Unauthorized", CHALLENGE));
+        else connection.send(`${SSE_HEAD}${chunk('data: {"jsonrpc":"2.0","id":1,"result":{}}\n\n')}${chunk("")}`);
+      }
+    }),
+  );
+}
+
+/** Asks a proxy with the preset, and one that lacks a plugin of it. */
+async function withAndWithout<T>(name: string, ask: (port: number) => Promise<T>, more: object = {}) {
+  const { url } = await server();
+  const found: T[] = [];
+  for (const plugins of [standard(), standard().filter((plugin) => plugin.name !== name)]) {
+    const servers = { docs: { url: `${url}/mcp`, path: ["/docs/mcp"], ...more } };
+    found.push(await ask(Number(new URL((await use(startProxy({ servers, plugins }))).url).port)));
+  }
+  return { with: found[0]!, without: found[1]! };
+}
+
+async function send(port: number, request: string) {
+  const client = await use(rawClient(port));
+  client.send(request);
+  return client.receiveResponse();
+}
+
+test("host-guard: without it a foreign Host is served", async () => {
+  const foreign = post(call(), "/docs/mcp").replace("host: localhost", "host: evil.test");
+  const { with: guarded, without } = await withAndWithout("host-guard", (port) => send(port, foreign));
+  expect([guarded.status, without.status]).toEqual([403, 200]);
+});
+
+test("mounts: without it only servers with a path are reachable", async () => {
+  const ask = async (port: number) => (await send(port, post(call(), "/docs/mcp"))).status;
+  expect(await withAndWithout("mounts", ask, { path: undefined })).toEqual({ with: 200, without: 404 });
+  expect(await withAndWithout("mounts", ask)).toEqual({ with: 200, without: 200 });
+});
+
+test("request-log: without it answers have no id", async () => {
+  const ask = async (port: number) => (await send(port, post(call(), "/docs/mcp"))).headers["x-request-id"];
+  const { with: logged, without } = await withAndWithout("request-log", ask);
+  expect(logged).toMatch(/./);
+  expect(without).toBeUndefined();
+});
+
+test("oauth-root: without it the root of the origin knows nothing of logins", async () => {
+  const ask = async (port: number) => (await send(port, plain("GET", "/.well-known/oauth-authorization-server"))).body;
+  const { with: told, without } = await withAndWithout("oauth-root", ask);
+  expect(told).toContain("/{server}/");
+  expect(without).toContain("NOT_FOUND");
+});
+
+test("oauth-relay: without it a challenge names the server, where clients cannot follow it", async () => {
+  const ask = async (port: number) =>
+    (await send(port, post(call(1, "ping"), "/docs/mcp"))).headers["www-authenticate"];
+  const { with: rewritten, without } = await withAndWithout("oauth-relay", ask, { auth: "passthrough" });
+  expect(rewritten).toMatch(
+    /resource_metadata="http:\/\/localhost\/\.well-known\/oauth-protected-resource\/docs\/mcp"/,
+  );
+  expect(without).toContain("http://internal.test/prm");
+});
+
+test("health: without it there is nothing to check on, and a 404 to the optional stream reaches the client", async () => {
+  const ask = async (port: number) => [
+    (await send(port, plain("GET", "/healthz"))).status,
+    (await send(port, plain("GET", "/docs/mcp", "accept: text/event-stream\r\n"))).status,
+  ];
+  expect(await withAndWithout("health", ask)).toEqual({ with: [200, 405], without: [404, 404] });
+});
+
+test("sse-relay: without it streams flow all the same, but tell nobody in between not to buffer them", async () => {
+  for (const [plugins, header] of [
+    [standard(), "no"],
+    [standard().filter(({ name }) => name !== "sse-relay"), undefined],
+  ] as const) {
+    const second = gate();
+    const upstream = await use(
+      rawServer(async (connection) => {
+        await connection.receiveRequest();
+        connection.send(`${SSE_HEAD}${chunk("data: 1\n\n")}`);
+        await second.promise;
+        connection.send(`${chunk("data: 2\n\n")}${chunk("")}`);
+      }),
+    );
+    const servers = { docs: { url: `${upstream.url}/mcp` } };
+    const client = await use(rawClient(Number(new URL((await use(startProxy({ servers, plugins }))).url).port)));
+    client.send(post(call(), "/docs/mcp"));
+    await client.receive(/data: 1\n\n/);
+    expect(/x-accel-buffering: (\w+)/i.exec(client.received)?.[1]).toBe(header);
+    second.open();
+    await client.receive(/data: 2\n\n/);
+  }
+});
