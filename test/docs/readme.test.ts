@@ -71,7 +71,7 @@ it("starts with the commands that the package and CI run", () => {
 it("names the start on each runtime as the package has it, with the permissions that the tests give Deno", () => {
   const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
   const deno = `deno run ${DENO_FLAGS.join(" ")} dist/core/cli.mjs`;
-  const rows = readme.split("\n").filter((line) => /^\| (?:Node|Bun|Deno) /.test(line));
+  const rows = readme.split("\n").filter((line) => /^\| (?:Node|Bun|Deno) .*cli\.mjs/.test(line));
   const commands = [
     ["npm start", "start", "node dist/core/cli.mjs"],
     ["bun run start:bun", "start:bun", "bun dist/core/cli.mjs"],
