@@ -152,7 +152,9 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
 
   /** @param handled a plugin has an answer that is no failure */
   fail(error: ProxyError, handled = false): void {
-    this.#error ??= error;
+    // One exchange ends badly once; what follows from the first cause is no news.
+    if (this.#error) return;
+    this.#error = error;
     const line = () => `${this.mount.server}: ${error.toLog()}`;
     // The stream that a GET opens is optional (MCP 2025-11-25, Transports): that it ends is nothing amiss.
     const optional = handled || (this.incoming.method === "GET" && this.outgoing !== undefined);

@@ -1,9 +1,10 @@
-import { collect, json } from "mcp-penstock";
+import { type LogText, collect, createPenstock, json } from "mcp-penstock";
 import { describe, expect, test } from "vitest";
-import { rawClient, rawServer } from "../_harness/peers.ts";
-import { counting, failing } from "../_harness/plugins.ts";
+import { closeable } from "../_harness/loopback.ts";
+import { gate, rawClient, rawServer } from "../_harness/peers.ts";
+import { counting, failing, framing } from "../_harness/plugins.ts";
 import { testScope } from "../_harness/scope.ts";
-import { call, front, jsonAnswer, post } from "../_harness/wire.ts";
+import { SSE_HEAD, call, chunk, front, jsonAnswer, post } from "../_harness/wire.ts";
 
 const use = testScope();
 const RESULT = '{"jsonrpc":"2.0","id":1,"result":{}}';
@@ -52,4 +53,30 @@ test("slots keep what belongs to a mount and to an exchange, typed by their key"
     expect((await client.receiveResponse()).headers["x-slots"]).toBe(`${count} true`);
   }
   expect(await collect(json(1))).toEqual(new TextEncoder().encode("1"));
+});
+
+test("a stream that breaks is one line in the log, however many notice it", async () => {
+  const server = await use(
+    rawServer(async (connection) => {
+      await connection.receiveRequest();
+      connection.send(`${SSE_HEAD}${chunk("data: {}\n\n")}`);
+      await broken.promise;
+      connection.reset();
+    }),
+  );
+  const broken = gate();
+  const lines: string[] = [];
+  const log = (text: LogText) => void lines.push(typeof text === "function" ? text() : text);
+  const penstock = createPenstock(
+    { servers: { one: { url: `${server.url}/mcp`, path: "/mcp" } }, plugins: [framing()] },
+    { logger: { debug: log, info: log, warn: log, error: log } },
+  );
+  const { port } = await use(penstock.serve({ port: 0 }).then(closeable));
+  const client = await use(rawClient(port));
+  client.send(post(call(), "/mcp"));
+  await client.receive(/data: \{\}/);
+  broken.open();
+  await client.receive(/UPSTREAM_BROKE/);
+  await client.ended;
+  expect(lines.filter((line) => line.includes("UPSTREAM_BROKE"))).toHaveLength(1);
 });
