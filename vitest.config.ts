@@ -12,12 +12,14 @@ const startingProxies = readdirSync("test", { recursive: true, encoding: "utf8" 
   .map((file) => `test/${file}`)
   .filter((file) => /\b(?:front|startProxy|startCli|runCli)\(/.test(readFileSync(file, "utf8")));
 
-const inProcess = { extends: true as const, test: { name: "node", include: ["test/**/*.test.ts"] } };
+/** Faults are put to the built command line only, never to a proxy inside of the test process. */
+const faults = "test/faults/**/*.test.ts";
+const inProcess = { extends: true as const, test: { name: "node", include: ["test/**/*.test.ts"], exclude: [faults] } };
 const runtimes = RUNTIME_NAMES.map((name) => ({
   extends: true as const,
   test: {
     name,
-    include: startingProxies,
+    include: name === "node20" ? [faults] : startingProxies,
     env: { PENSTOCK_RUNTIME: name },
     globalSetup: "test/runtimes/install.ts",
     setupFiles: "test/runtimes/setup.ts",

@@ -20,24 +20,26 @@ export const DENO_FLAGS = ["--allow-net", "--allow-read", "--allow-env"];
 /** Bun follows the `paths` of the checkout's tsconfig.json to the sources: plugins of tests would be given another copy of the core. */
 const BUN_FLAGS = [`--tsconfig-override=${fileURLToPath(new URL("bun.tsconfig.json", folder))}`];
 
-const INSTALLED = {
+const PROJECTS = {
+  /** The Node that runs the tests; on the machine that decides about changes it is Node 20. */
+  node20: { label: "Node.js", bin: undefined, args: [] },
   node24: { label: "Node.js", bin: "node", args: [] },
   bun: { label: "Bun", bin: "bun", args: BUN_FLAGS },
   deno: { label: "Deno", bin: "deno", args: ["run", "--no-prompt", ...DENO_FLAGS] },
 } as const;
 
-/** The name of a project in vitest.config.ts that runs the proxy in a child process of another runtime. */
-export type RuntimeName = keyof typeof INSTALLED;
+/** The name of a project in vitest.config.ts that runs the proxy in a child process. */
+export type RuntimeName = keyof typeof PROJECTS;
 
-export const RUNTIME_NAMES = Object.keys(INSTALLED) as RuntimeName[];
+export const RUNTIME_NAMES = Object.keys(PROJECTS) as RuntimeName[];
 
 /** The runtime of this project; `undefined` where the proxy runs inside of the test process. */
 export const otherRuntime = process.env.PENSTOCK_RUNTIME as RuntimeName | undefined;
 
 /** What `startCli` and `runCli` start the command line with. @param writes Deno must be allowed to make files */
 export function runtime(writes = false): Runtime {
-  if (!otherRuntime) return { label: "Node.js", version: process.versions.node, command: process.execPath, args: [] };
-  const { label, bin, args } = INSTALLED[otherRuntime];
+  const { label, bin, args } = PROJECTS[otherRuntime ?? "node20"];
+  if (bin === undefined) return { label, version: process.versions.node, command: process.execPath, args };
   const { dependencies } = JSON.parse(readFileSync(new URL("package.json", folder), "utf8")) as {
     dependencies: Record<string, string>;
   };
