@@ -11,9 +11,9 @@ import { SSE_HEAD, call, chunk, plain, post } from "../_harness/wire.ts";
 const use = testScope();
 
 /** The host programs in test/embed that the runtime of this project can run. */
-const HOSTS = { node: ["h3", "hono"], node24: ["h3", "hono"], bun: ["h3", "hono", "bun"], deno: ["h3", "deno"] };
+const HOSTS = { node20: ["h3", "hono"], node24: ["h3", "hono"], bun: ["h3", "hono", "bun"], deno: ["h3", "deno"] };
 
-describe.each(HOSTS[otherRuntime ?? "node"])("fetch embedded in %s", (host) => {
+describe.each(HOSTS[otherRuntime ?? "node20"])("fetch embedded in %s", (host) => {
   const embed = (url: string) =>
     use(startCli([url], { entry: fileURLToPath(new URL(`../embed/${host}.mjs`, import.meta.url)) }));
 
