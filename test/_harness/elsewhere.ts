@@ -5,9 +5,10 @@ import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { TestRunner } from "vitest";
 import { NotPortableError, configModule } from "./child-config.ts";
+import type { Inside } from "../runtimes/inspect.ts";
 import { type Closeable, closeable } from "./loopback.ts";
 import { noteProcess } from "./notes.ts";
-import type { startCli } from "./proxy.ts";
+import type { RunningProxy, startCli } from "./proxy.ts";
 import { within } from "./wait.ts";
 
 /** What the command line, or its runtime, says when something failed that nobody caught. */
@@ -17,9 +18,15 @@ const hostConfig = fileURLToPath(new URL("../runtimes/host.config.mjs", import.m
 
 /** The built command line on the runtime of this project; proxies are started in its process on request. */
 interface Host extends Closeable {
-  startProxy(config: unknown): Promise<{ url: string } & Closeable>;
+  startProxy(config: unknown): Promise<RunningProxy>;
   /** Its process is there, and had no accident. */
   readonly usable: boolean;
+}
+
+/** What the process said to one request. */
+interface Reply {
+  result?: unknown;
+  error?: string;
 }
 
 /** One per test file: the only state of the harness that outlives a test, because a start takes longer than most tests. */
@@ -29,7 +36,7 @@ let host: Promise<Host> | undefined;
  * Serves a configuration in a process of the project's runtime. A test that hands in a plugin of its own cannot run there and
  * is skipped, with a note that the reporter counts.
  */
-export async function startElsewhere(config: unknown, start: typeof startCli): Promise<{ url: string } & Closeable> {
+export async function startElsewhere(config: unknown, start: typeof startCli): Promise<RunningProxy> {
   if (host && !(await host).usable) await stopHost();
   host ??= startHost(start);
   return (await host).startProxy(config);
@@ -48,10 +55,10 @@ async function startHost(start: typeof startCli): Promise<Host> {
   const { stdin, stdout, stderr } = cli.process;
   // It belongs to the file, not to a test, and so is none of the leak net's handles.
   for (const handle of [cli.process, stdin, stdout, stderr]) (handle as unknown as { unref(): void }).unref();
-  const asked = new Map<string, (reply: { url: string; error?: string }) => void>();
+  const asked = new Map<string, (reply: Reply) => void>();
   createInterface({ input: stdout! }).on("line", (line) => {
     if (!line.startsWith("{")) return;
-    const { id, ...reply } = JSON.parse(line) as { id: string; url: string; error?: string };
+    const { id, ...reply } = JSON.parse(line) as Reply & { id: string };
     asked.get(id)?.(reply);
   });
   let count = 0;
@@ -63,13 +70,14 @@ async function startHost(start: typeof startCli): Promise<Host> {
   gone.catch(() => {});
   const usable = () => !exited && !ACCIDENT.test(cli.stderr());
 
-  async function ask(verb: "start" | "close", file: string): Promise<string> {
-    const id = `${verb} ${file}`;
-    const reply = new Promise<{ url: string; error?: string }>((resolve) => asked.set(id, resolve));
-    stdin!.write(`${JSON.stringify({ id, [verb]: pathToFileURL(file).href })}\n`);
-    const { url, error } = await within(Promise.race([reply, gone]), id, { timeout: ANSWER_MS });
+  async function ask(verb: "start" | "close" | "vitals", about: string): Promise<unknown> {
+    const id = `${verb} ${about}`;
+    const reply = new Promise<Reply>((resolve) => asked.set(id, resolve));
+    stdin!.write(`${JSON.stringify({ id, [verb]: about })}\n`);
+    const { result, error } = await within(Promise.race([reply, gone]), id, { timeout: ANSWER_MS });
+    asked.delete(id);
     if (error !== undefined) throw new Error(error);
-    return url;
+    return result;
   }
 
   return closeable({
@@ -81,11 +89,14 @@ async function startHost(start: typeof startCli): Promise<Host> {
       noteProcess();
       const file = join(folder, `${count++}.mjs`);
       await writeFile(file, text);
-      const url = await ask("start", file);
+      const module = pathToFileURL(file).href;
+      const url = (await ask("start", module)) as string;
       return closeable({
         url: url.replace(/\/$/, ""),
+        pid: cli.pid,
+        inspect: () => ask("vitals", String(count++)) as Promise<Inside>,
         async close() {
-          await ask("close", file);
+          await ask("close", module);
           if (!usable()) throw new Error(`an accident in the process of the proxy:\n${cli.stderr()}`);
         },
       });

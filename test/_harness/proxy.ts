@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
+import { inspect } from "../runtimes/inspect.ts";
 import { startElsewhere } from "./elsewhere.ts";
 import { type Closeable, closeable } from "./loopback.ts";
 import { noteProcess } from "./notes.ts";
 import { assertRuntime, otherRuntime, runtime } from "./runtimes.ts";
+import type { Inspectable } from "./vitals.ts";
 import { within } from "./wait.ts";
 
 /** Where and how the command line runs. */
@@ -44,6 +46,12 @@ export interface Cli extends Closeable {
   readonly exited: Promise<Exit>;
   /** Asks it to stop and kills it after 2 s; harmless when it has already exited. */
   close(): Promise<void>;
+}
+
+/** A proxy that serves a configuration of a test. */
+export interface RunningProxy extends Closeable, Inspectable {
+  /** Without a trailing slash. */
+  readonly url: string;
 }
 
 /** Longest time a start, or a whole run of `runCli`, may take. */
@@ -106,7 +114,7 @@ export async function runCli(
  * Serves a configuration: inside this process with the built package as its users import it, or in a process of the runtime
  * that the project is for. There a test whose plugins cannot leave this process is skipped, with that reason.
  */
-export async function startProxy(config: unknown): Promise<{ url: string } & Closeable> {
+export async function startProxy(config: unknown): Promise<RunningProxy> {
   if (otherRuntime) return startElsewhere(config, startCli);
   // A plain string: the package has no types before its first build.
   const name: string = "mcp-penstock";
@@ -116,7 +124,12 @@ export async function startProxy(config: unknown): Promise<{ url: string } & Clo
     };
   };
   const server = await createPenstock(config).serve({ port: 0 });
-  return closeable({ url: server.url.replace(/\/$/, ""), close: () => server.close() });
+  return closeable({
+    url: server.url.replace(/\/$/, ""),
+    pid: process.pid,
+    inspect,
+    close: () => server.close(),
+  });
 }
 
 function launch(args: string[], { cwd, env = {}, entry = builtCli, writes, stdin = false }: CliOptions) {

@@ -1,5 +1,4 @@
-import { type Closeable, closeable } from "./loopback.ts";
-import { startProxy } from "./proxy.ts";
+import { type RunningProxy, startProxy } from "./proxy.ts";
 
 /** The text of HTTP messages, as raw peers send them, and a proxy in front of one raw server. */
 
@@ -32,8 +31,7 @@ export function plain(method = "GET", path = "/mcp", headers = ""): string {
 }
 
 /** A proxy for one server. */
-export interface Front extends Closeable {
-  readonly url: string;
+export interface Front extends RunningProxy {
   readonly port: number;
 }
 
@@ -41,5 +39,5 @@ export interface Front extends Closeable {
 export async function front(upstreamUrl: string, plugins: unknown = [], server: object = {}): Promise<Front> {
   const url = upstreamUrl.endsWith("/mcp") ? upstreamUrl : `${upstreamUrl}/mcp`;
   const proxy = await startProxy({ servers: { one: { url, path: "/mcp", ...server } }, plugins });
-  return closeable({ url: proxy.url, port: Number(new URL(proxy.url).port), close: () => proxy.close() });
+  return { ...proxy, port: Number(new URL(proxy.url).port) };
 }

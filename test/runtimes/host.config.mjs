@@ -1,14 +1,16 @@
 /**
- * A configuration for the command line that makes its process a host: proxies are started and closed in it on request, one JSON
- * line each on stdin and stdout. A process per proxy would spend most of the suite's time on starting.
+ * A configuration for the command line that makes its process a host: proxies are started and closed in it, and
+ * it is looked at, on request: one JSON line each on stdin and stdout. A process per proxy would spend most of the suite's time on starting.
  */
 import { createInterface } from "node:readline";
 import { createPenstock } from "../../dist/core/index.mjs";
+import { inspect } from "./inspect.ts";
 
 /** Proxies by the path of their configuration. */
 const proxies = new Map();
 
-async function answer({ start, close }) {
+async function answer({ start, close, vitals }) {
+  if (vitals) return inspect();
   if (close) {
     await proxies.get(close).close();
     proxies.delete(close);
@@ -24,7 +26,7 @@ const lines = createInterface({ input: process.stdin });
 lines.on("line", (line) => {
   const { id, ...request } = JSON.parse(line);
   answer(request).then(
-    (url) => console.log(JSON.stringify({ id, url: url ?? "" })),
+    (result) => console.log(JSON.stringify({ id, result })),
     (error) => console.log(JSON.stringify({ id, error: String(error) })),
   );
 });

@@ -1,0 +1,62 @@
+/**
+ * The cases of this release: each has at least one test in this folder on every runtime, whose name begins with the id. The
+ * title says in a few words what is done to the proxy. A new case is a row here; the table then demands its tests.
+ */
+export const CATALOGUE: Readonly<Record<string, string>> = {
+  "ST-01": "events one by one, plain and compressed by the server",
+  "ST-02": "a client that vanishes, in every phase, by reset and by FIN",
+  "ST-03": "a server that dies within a body",
+  "ST-04": "a stream without framing that ends before its response",
+  "ST-05": "a server that is silent for long",
+  "ST-06": "keep-alive comments: odd intervals, events in pieces, a close while writing",
+  "ST-07": "600 MB for a client that has stopped reading",
+  "ST-08": "a client that reads 1 KB/s",
+  "ST-09": "every way to write an event stream",
+  "ST-10": "line ends and NUL within what is emitted again",
+  "ST-11": "an event beyond the limit, a line without an end",
+  "ST-14": "a server that answers before the request body has ended",
+  "LC-01": "SIGTERM with open streams, slow calls and idle connections",
+  "LC-02": "the same with `CI` and `TEST` set; a second signal; SIGINT",
+  "LC-03": "readiness while stopping",
+  "LC-05": "a reused connection that is reset; bytes that nobody asked for",
+  "LC-06": "refused connections, 503, failures after bytes were sent: what is retried",
+  "LC-08": "a server whose GET fails and whose POST works",
+  "LC-09": "the breaker: what opens it, what closes it, what never counts",
+  "LC-10": "a server that is down at the start; a port that is taken",
+  "AU-01": "a client's credentials, with several servers",
+  "AU-03": "every route with every method, without credentials",
+  "AU-04": "Host and Origin: strangers, look-alikes, duplicates, preflights",
+  "AU-05": "a Host or target that leads elsewhere than it says",
+  "AU-06": "forwarding fields: from strangers, one hop, two hops, garbage",
+  "AU-08": "discovery documents of two mounts and of the root",
+  "IN-01": "request smuggling, and answers that are two",
+  "IN-02": "hop-by-hop fields, what `Connection` names, loops",
+  "IN-03": "bodies that do not say they are JSON",
+  "IN-04": "JSON that parsers read differently",
+  "IN-05": "batches",
+  "IN-06": "header fields that say something else than the body",
+  "IN-07": "other spellings of a guarded path",
+  "IN-08": "methods that nobody serves, of HTTP and of JSON-RPC",
+  "IN-09": "odd targets, 70 KB of URI, 2,000 header fields",
+  "IN-10": "100 KB of the worst input for each parser",
+  "IN-11": "tools that are hidden from the filter",
+  "RL-01": "5,000 idle streams, opened and closed ten times",
+  "RL-02": "300 clients with 128 file descriptors",
+  "RL-03": "300 open streams and a call",
+  "RL-04": "bodies over the limit, in every way",
+  "RL-05": "slow heads, slow bodies, silent connections, pipelined floods",
+  "RL-06": "answers that grow: gzip, nested codings, endless 1xx",
+  "RL-07": "a 12 MB answer while 200 streams tick",
+  "CF-01": "an empty list, an unknown key, a typing error, overlapping mounts, an open bind",
+  "CF-02": "variables that are missing or nested; a secret in a URL that fails",
+  "CF-03": "processes defined over HTTP; configuration files of other folders",
+  "CF-04": "plugins in every order; two that claim the root",
+  "OB-01": "secrets by every door, with everything logged",
+  "OB-02": "line ends, colour codes, JSON and 1 MB texts in what is logged",
+  "OB-03": "each kind of failure: its status, its error, its line in the log",
+};
+
+/** The case that a test belongs to: what its full name begins with. */
+export function caseOf(fullName: string): string | undefined {
+  return /^([A-Z]{2}-\d{2}) /.exec(fullName)?.[1];
+}
