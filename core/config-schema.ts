@@ -57,6 +57,10 @@ const schema = z.strictObject({
   host: z.string().min(1, 'an address such as "127.0.0.1"').optional(),
   socket: z.string('a path such as "/run/penstock.sock"').min(1, 'a path such as "/run/penstock.sock"').optional(),
   tls: z.strictObject({ cert: z.string(), key: z.string(), passphrase: z.string().optional() }).optional(),
+  clientLimits: z
+    .strictObject({ headers: ms, body: ms, idle: ms, connections: z.int("a whole number").min(1, "1 or more") })
+    .partial()
+    .optional(),
   drainTimeout: ms.optional(),
   allowUnauthenticated: z.boolean().optional(),
   publicUrl: z.string('a URL such as "https://mcp.example.com"').optional(),

@@ -315,6 +315,18 @@ export interface Plugin {
 /** What a list of plugins may contain: presets nest, falsy entries vanish. */
 export type PluginOption = Plugin | false | null | undefined | "" | 0 | readonly PluginOption[];
 
+/** Limits towards clients. Times are in milliseconds; 0 means none. */
+export interface ClientLimits {
+  /** For the head of a request, from its first byte or from the connection's beginning. @default 15000 */
+  headers?: number;
+  /** Between two pieces of a posted body. @default 30000 */
+  body?: number;
+  /** Until the next request on a connection. @default 75000 */
+  idle?: number;
+  /** Connections at a time; more are answered 503. @default what the limit of open files leaves room for */
+  connections?: number;
+}
+
 /** Limits in time, in milliseconds. 0 means none. */
 export interface Timeouts {
   /** TCP and TLS set-up. @default 5000 */
@@ -386,6 +398,7 @@ export interface PenstockConfig {
   socket?: string;
   /** Listen with TLS. */
   tls?: ListenTls;
+  clientLimits?: ClientLimits;
   /** How long a stop waits for answers under way, in milliseconds. @default 20000 */
   drainTimeout?: number;
   /** Listen on an address that other machines can reach, although no plugin authenticates callers. @default false */

@@ -1,6 +1,6 @@
 /** What a broken connection means, from the codes of Node, Bun and Deno. */
 import { ProxyError, isProxyError } from "../../errors.ts";
-import { InvalidAnswer } from "./head.ts";
+import { InvalidMessage } from "../../http1/fields.ts";
 
 /** The limit for setting up a connection has passed. */
 export class ConnectTimeout extends Error {
@@ -19,7 +19,7 @@ const UNREACHABLE =
 export function toProxyError(server: string, cause: unknown, started: boolean): ProxyError {
   if (isProxyError(cause)) return cause;
   const { code = "", name = "" } = (cause ?? {}) as { code?: string; name?: string };
-  if (cause instanceof InvalidAnswer)
+  if (cause instanceof InvalidMessage)
     return new ProxyError(started ? "UPSTREAM_BROKE" : "UPSTREAM_INVALID", { server, cause });
   if (cause instanceof ConnectTimeout || (code === "ETIMEDOUT" && !started))
     return new ProxyError("UPSTREAM_CONNECT_TIMEOUT", { server, cause });
