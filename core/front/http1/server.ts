@@ -40,6 +40,8 @@ const LIMITS: Required<ClientLimits> = { headers: 15_000, body: 30_000, idle: 75
 /** How often connections are looked at whose time is over, in milliseconds. */
 const SWEEP = 1000;
 const HANDSHAKE_TIMEOUT = 15_000;
+/** How long idle connections stay in a drain, in milliseconds: a request that is on its way already is answered. */
+const GRACE = 100;
 
 /** @param options with `isPrivate` every caller is as one on this machine */
 export function createHttpServer(
@@ -67,6 +69,8 @@ class SocketServer implements HttpServer, ConnectionOwner {
   readonly #open = new Bag<Connection>();
   #sweep: ReturnType<typeof setInterval> | undefined;
   #stopped: Promise<void> | undefined;
+  /** Runs out while the server drains; `null` when it has. */
+  #grace: ReturnType<typeof setTimeout> | null | undefined;
 
   constructor(handler: Handler, options: Parameters<typeof createHttpServer>[1] = {}) {
     const { tls, isPrivate = false, onError = () => {} } = options;
@@ -89,7 +93,7 @@ class SocketServer implements HttpServer, ConnectionOwner {
   }
 
   get isBusy(): boolean {
-    return this.#open.values().some((connection) => connection.isBusy);
+    return !!this.#grace || this.#open.values().some((connection) => connection.isBusy);
   }
 
   get port(): number {
@@ -130,7 +134,10 @@ class SocketServer implements HttpServer, ConnectionOwner {
     this.#stopped ??= new Promise((resolve) => {
       this.#server.close(() => resolve());
     });
-    for (const connection of this.#open.values()) if (connection.isIdle) connection.end();
+    this.#grace ??= setTimeout(() => {
+      this.#grace = null;
+      for (const connection of this.#open.values()) if (connection.isIdle) connection.end();
+    }, GRACE);
   }
 
   async close(): Promise<void> {
@@ -138,6 +145,7 @@ class SocketServer implements HttpServer, ConnectionOwner {
     for (const connection of this.#open.values()) connection.destroy();
     await this.#stopped;
     clearInterval(this.#sweep);
+    clearTimeout(this.#grace ?? undefined);
     this.deadlines.close();
   }
 
