@@ -47,7 +47,7 @@ async function withStreams(lane, options) {
 }
 
 /** One round of a row. An invalid one is repeated once, with a new process as always. */
-async function round(row, upstream, work, options) {
+async function round(row, upstream, work, options, failures) {
   for (let attempt = 1; ; attempt++) {
     let lane;
     try {
@@ -55,6 +55,7 @@ async function round(row, upstream, work, options) {
       return await withStreams(lane, options);
     } catch (error) {
       console.error(`${work.name} ${row.name}: ${anonymous(error.message)}`);
+      failures.push(error.message);
       if (attempt === 2) return { error: error.message };
     } finally {
       if (lane?.running) await stop(lane.running);
@@ -65,13 +66,15 @@ async function round(row, upstream, work, options) {
 /** Measures W5. Samples: KB per stream, streams opened per second, calls per second before and while they are open. */
 export async function measureIdle(work, options, results) {
   const upstream = await upstreamFor(work, options);
-  for (const row of rowsOf(work, options)) results.get(row.name)[work.name] = { samples: [] };
+  for (const row of rowsOf(work, options)) {
+    results.get(row.name)[work.name] = { samples: [], failures: [] };
+  }
   const rounds = Math.min(options.rounds, 3);
   for (let i = 0; i < rounds; i++) {
     for (const row of rowsOf(work, options)) {
       const result = results.get(row.name)[work.name];
       if (result.error) continue;
-      const one = await round(row, upstream, work, options);
+      const one = await round(row, upstream, work, options, result.failures);
       if (one.error) result.error = `round ${i + 1}, twice: ${one.error}`;
       else result.samples.push(one);
       const figures = `${one.kilobytes?.toFixed(1)} KB, opened ${one.openRate?.toFixed(0)}/s, W1 × ${one.ratio?.toFixed(2)}`;

@@ -31,11 +31,12 @@ async function begin(row, upstream, work, options) {
   }
 }
 
-/** A sample; after an invalid one the target is started anew and has one more chance. */
-async function turn(row, lanes, upstream, work, options) {
+/** A sample; after an invalid one, which `failures` remembers, the target is started anew and has one more chance. */
+async function turn(row, { lanes, failures }, upstream, work, options) {
   const first = await sample(lanes.get(row), options.seconds);
   if (!first.error) return first;
   say(work, row, `invalid, started anew: ${first.error}`);
+  failures.push(first.error);
   if (lanes.get(row).running) await stop(lanes.get(row).running);
   lanes.delete(row);
   try {
@@ -55,7 +56,7 @@ export async function measure(work, options, results) {
   const lanes = new Map();
   const rows = rowsOf(work, options);
   for (const row of rows) {
-    const result = (results.get(row.name)[work.name] = { samples: [] });
+    const result = (results.get(row.name)[work.name] = { samples: [], failures: [] });
     try {
       lanes.set(row, await begin(row, upstream, work, options));
     } catch (error) {
@@ -69,7 +70,7 @@ export async function measure(work, options, results) {
     for (const row of [...rows.slice(shift), ...rows.slice(0, shift)]) {
       const result = results.get(row.name)[work.name];
       if (result.error) continue;
-      const one = await turn(row, lanes, upstream, work, options);
+      const one = await turn(row, { lanes, failures: result.failures }, upstream, work, options);
       if (one.error) result.error = `round ${round + 1}, twice: ${one.error}`;
       else result.samples.push(one);
       const figures = `${one.rate?.toFixed(0)}/s, p50 ${one.p50} µs, p99 ${one.p99} µs, CPU ${one.cpu?.toFixed(1)} µs`;

@@ -11,7 +11,7 @@ export const usage = `node test/bench/run.mjs [--work W1,W3,latency] [--targets 
                         [--upstream auto|node|nginx]   auto = nginx where it is installed and has the answer
                         [--variants no-op]   plugins: only those whose name contains this
                         [--streams 5000]   W5
-                        [--out latest]   name of the files in results/`;
+                        [--out name]   name of the files in results/; a run of a part is only printed without it`;
 
 function count(text, fallback) {
   const value = Number(text ?? fallback);
@@ -35,14 +35,21 @@ function rowsFor(targets, names) {
   });
 }
 
-function worksFor(text, several) {
+function worksFor(text, several, targets) {
   const names = text?.split(",").map((name) => name.trim().toLowerCase());
   // Side by side the runtimes are compared in the works that have a bar; all ten on four of them would take hours.
-  const fallback = (work) => !several || /^W[1-4]$/.test(work.name);
+  // What plugins cost is measured with variants of the library, so a choice of targets leaves it out.
+  const fallback = (work) => (several ? /^W[1-4]$/.test(work.name) : !targets || work.group !== "plugins");
   const works = workloads.filter((work) => (names ? names.includes(work.name.toLowerCase()) : fallback(work)));
   if (names && works.length !== names.length)
     throw new Error(`--work knows ${workloads.map((work) => work.name).join(", ")}`);
   return works.map((work) => ({ ...work }));
+}
+
+/** Files in `results/` of a whole run. */
+function nameOf(names) {
+  if (names.length > 1) return "runtimes";
+  return names[0] === "node" ? "latest" : names[0];
 }
 
 /** Reads the command line; throws with a message for people. */
@@ -66,9 +73,9 @@ export function readOptions() {
   const upstream = values.upstream ?? "auto";
   if (!["auto", "node", "nginx"].includes(upstream)) throw new Error(`--upstream ${upstream}?`);
   if (upstream === "nginx" && !hasNginx) throw new Error("--upstream nginx: nginx is not installed");
-  const works = worksFor(values.work, names.length > 1);
+  const works = worksFor(values.work, names.length > 1, values.targets);
   const byDefault = names.length > 1 && !values.targets ? "direct,nginx,floor,bare,standard" : values.targets;
-  const [alone] = names;
+  const isPart = [values.work, values.targets, values.variants, values.streams].some(Boolean);
   return {
     works,
     rows: rowsFor(chooseTargets(byDefault), names),
@@ -78,6 +85,6 @@ export function readOptions() {
     variants: values.variants,
     upstream,
     runtimes: names,
-    out: values.out ?? (names.length > 1 ? "runtimes" : alone === "node" ? "latest" : alone),
+    out: values.out ?? (isPart ? undefined : nameOf(names)),
   };
 }

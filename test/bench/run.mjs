@@ -53,7 +53,7 @@ async function main() {
     else await (work.group === "idle" ? measureIdle : measure)(work, options, results);
   }
   const text = report({ works, results, plugins: pluginLines(plugins), notes, options });
-  save(options.out, text, chart({ works, results, options, cores: availableParallelism() }));
+  if (options.out) save(options.out, text, chart({ works, results, options, cores: availableParallelism() }));
   console.log(`\n${text}`);
   const failed = [...results.values()].some((byWork) => Object.values(byWork).some((result) => result.error));
   process.exit(failed || plugins?.some((one) => one.error) ? 1 : 0);

@@ -1,4 +1,4 @@
-// http-proxy-3 with the keep-alive agent that its manual advises for speed: `node http-proxy-3.mjs <upstream url> <port>`.
+// http-proxy-3 with a keep-alive agent; without one it opens a connection for every request: `node http-proxy-3.mjs <upstream url> <port>`.
 import { Agent } from "node:http";
 import { createProxyServer } from "http-proxy-3";
 

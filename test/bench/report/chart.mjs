@@ -3,7 +3,7 @@
 const width = 960;
 const columns = 2;
 const margin = { side: 24, top: 84, bottom: 20 };
-const panel = { gap: 40, head: 34, bar: 17, step: 25, foot: 24, label: 140, value: 108 };
+const panel = { gap: 40, head: 34, bar: 17, step: 25, foot: 24, letter: 6.8, value: 108 };
 const ink = { text: "#1f2933", quiet: "#616e7c", line: "#cbd2d9", ours: "#0b7285", other: "#a9b8c4", floor: "#495057" };
 
 const escape = (text) => `${text}`.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
@@ -22,8 +22,9 @@ function height({ bars }) {
 }
 
 function drawPanel({ title, unit, reference, bars }, left, top, wide) {
-  const from = left + panel.label;
-  const room = wide - panel.label - panel.value;
+  const label = 12 + panel.letter * Math.max(...bars.map((bar) => bar.name.length));
+  const from = left + label;
+  const room = wide - label - panel.value;
   const most = Math.max(reference ?? 0, ...bars.map((bar) => bar.high ?? bar.value)) || 1;
   const x = (value) => from + (room * value) / most;
   const bottom = top + panel.head + bars.length * panel.step;

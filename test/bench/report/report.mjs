@@ -54,7 +54,8 @@ function upstreamNotes(works, results, floor) {
 function relaySection(works, rows, results) {
   const shown = rows.filter(({ name }) => works.some((work) => results.get(name)[work.name]));
   const head = works.map(
-    (work) => `${work.name}: ${work.title}${work.connections > 1 ? ` (${work.connections} conn.)` : ""}`,
+    (work) =>
+      `${work.name}: ${work.title}${work.connections > 1 && work.load !== "paced" ? ` (${work.connections} conn.)` : ""}`,
   );
   const lines = shown.map(({ name, floor }) => [
     name,
@@ -135,11 +136,16 @@ const sections = { relay: relaySection, idle: idleSection, mcp: mcpSection };
  * @param {object} run.options
  */
 export function report({ works, results, plugins, notes, options }) {
-  const errors = [...results].flatMap(([name, byWork]) =>
-    Object.entries(byWork)
-      .filter(([, result]) => result.error)
-      .map(([work, result]) => `- ${name}, ${work}: ${anonymous(result.error)}`),
+  const all = [...results].flatMap(([name, byWork]) =>
+    Object.entries(byWork).map(([work, result]) => ({ at: `${name}, ${work}`, ...result })),
   );
+  const errors = all.filter(({ error }) => error).map(({ at, error }) => `- ${at}: ${anonymous(error)}`);
+  const repeated = all
+    .filter(({ error, failures }) => !error && failures.length > 0)
+    .map(
+      ({ at, failures }) =>
+        `- ${at}: ${failures.length} × invalid, started anew and repeated: ${anonymous(failures[0])}`,
+    );
   const body = Object.entries(sections).flatMap(([group, section]) => {
     const own = works.filter((work) => work.group === group);
     return own.length > 0 ? [...section(own, options.rows, results, options), ""] : [];
@@ -152,6 +158,7 @@ export function report({ works, results, plugins, notes, options }) {
     ...body,
     ...plugins,
     ...notes.map((note) => `- ${note}`),
+    ...repeated,
     ...(errors.length > 0 ? ["", "Errors:", "", ...errors] : ["- no errors"]),
     "",
   ].join("\n");
