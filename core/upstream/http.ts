@@ -4,6 +4,7 @@ import { writeMessage } from "../body/message.ts";
 import { ProxyError } from "../errors.ts";
 import { HeaderList, isEventStream } from "../headers.ts";
 import type { Answer, Message, ServerConfig, Timeouts, UpstreamRequest } from "../types.ts";
+import { decoded } from "./content-coding.ts";
 import { responseHeaders } from "./fields.ts";
 import { connectHttp1 } from "./http1/client.ts";
 import type { Driver, OnAbort, WireAnswer, WireClient, WireRequest } from "./wire.ts";
@@ -44,8 +45,10 @@ export function createHttpDriver(name: string, config: ServerConfig): Driver {
       answer = await client.send(wire, onAbort);
     }
     const headers = responseHeaders(answer.headers);
+    const coding = headers.get("content-encoding");
+    const source = coding === null ? answer.source : decoded(name, answer.source, coding, headers);
     answer.limitGap(isEventStream(headers) ? timeouts.stream : timeouts.body);
-    return { status: answer.status, headers, body: new StreamBody(answer.source) };
+    return { status: answer.status, headers, body: new StreamBody(source) };
   }
   return { send, close: () => client.close() };
 }
