@@ -225,6 +225,8 @@ export class Pipe implements Receiver {
   #next(): void {
     this.#flow();
     if (this.#chunks.length > 0 || this.#ended !== "no") this.#flush();
+    // The framer holds the beginning of an event, whose end may be far away.
+    else if (this.bytes === 0 && !this.#over) this.#outlet!.flushHead();
   }
 
   /** Stops or starts the source, by what waits here and whether the client reads. */

@@ -79,9 +79,12 @@ export const {
   markAnswers,
   marking,
   onMessage,
+  outcomes,
   retry,
   routes,
   stopping,
+  streaming,
   teapot,
+  waitingRoom,
   wrapping,
 } = remembered("test/_harness/test-plugins.ts", ownModule);

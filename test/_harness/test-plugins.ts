@@ -4,14 +4,17 @@
  */
 import {
   type ByteTransform,
+  type Frame,
   type Message,
   type MessageHook,
+  type Outcome,
   type Plugin,
   ProxyError,
   type Route,
   defineState,
   discard,
   json,
+  sse,
 } from "mcp-penstock";
 
 /** `error`: an exception with a text that nobody may see. `verdict`: a ProxyError, which is an answer. */
@@ -239,4 +242,40 @@ export function marking(): Plugin {
         : undefined;
     },
   };
+}
+
+/** Tells at `/outcomes` how exchanges ended, with the path of each: their `done` was called. */
+export function outcomes(): Plugin {
+  const ended: Pick<Outcome, "end" | "status">[] = [];
+  return {
+    name: "outcomes",
+    setup(app) {
+      app.route({ method: "GET", path: "/outcomes", access: "public", handler: () => json(ended) });
+    },
+    done: (_exchange, { end, status }) => void ended.push({ end, status }),
+  };
+}
+
+/** Keeps every request waiting, as a queue does, until its client leaves; says so at `/waiting`. */
+export function waitingRoom(): Plugin {
+  let waiting = 0;
+  return {
+    name: "waiting-room",
+    setup(app) {
+      app.route({ method: "GET", path: "/waiting", access: "public", handler: () => json(waiting) });
+    },
+    async request({ signal }) {
+      waiting++;
+      await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+      throw new ProxyError("CLIENT_GONE");
+    },
+  };
+}
+
+/** Answers GET with these frames, as an event stream of its own. */
+export function streaming(...frames: Frame[]): Plugin {
+  async function* all() {
+    yield* frames;
+  }
+  return { name: "streaming", request: ({ request }) => (request.method === "GET" ? sse(all()) : undefined) };
 }

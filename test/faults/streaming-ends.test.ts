@@ -1,8 +1,9 @@
-import { framing, standard } from "../_harness/plugins.ts";
 import { describe, expect, test } from "vitest";
 import { gate, rawClient, rawServer, type RawConnection, within } from "../_harness/peers.ts";
+import { framing, onMessage, standard } from "../_harness/plugins.ts";
 import { testScope } from "../_harness/scope.ts";
 import { SSE_HEAD, call, chunk, front, plain, post } from "../_harness/wire.ts";
+import { messagesOf, readEvents } from "../core/sse-reference.ts";
 
 const use = testScope();
 const EVENT = 'data: {"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}\n\n';
@@ -35,7 +36,7 @@ async function brokenServer(text: string, end: (connection: RawConnection) => vo
   return { server, seen };
 }
 
-describe.each(STACKS)("the end of a stream through %s", (_stack, plugins, lastWords) => {
+describe.each(STACKS)("ST-03 the end of a stream through %s", (_stack, plugins, lastWords) => {
   test.each(CUTS)("server: %s: the client gets what came, no terminal chunk, and a cut", async (_cut, text, end) => {
     const { server, seen } = await brokenServer(text, end);
     const client = await use(rawClient((await use(front(server.url, plugins))).port));
@@ -66,7 +67,7 @@ describe.each(STACKS)("the end of a stream through %s", (_stack, plugins, lastWo
   });
 });
 
-test("a JSON answer that is shorter than its content-length is cut, not completed", async () => {
+test("ST-03 a JSON answer that is shorter than its content-length is cut, not completed", async () => {
   const { server, seen } = await brokenServer(
     'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"a":',
     (connection) => connection.fin(),
@@ -79,7 +80,7 @@ test("a JSON answer that is shorter than its content-length is cut, not complete
   expect(client.response()).toMatchObject({ body: '{"a":', complete: false });
 });
 
-describe("a framed stream", () => {
+describe("ST-03 a framed stream", () => {
   test.each(CUTS)(
     "server: %s: the pending id gets an error event, once, then the connection is cut",
     async (_cut, text, end) => {
@@ -120,19 +121,6 @@ describe("a framed stream", () => {
     expect(client.response()).toMatchObject({ body: EVENT, complete: false });
   });
 
-  // HTTP/1.0 style: the end of the connection is the end of the body, so the server's death looks like a clean end.
-  test("a close-delimited stream that ends before the response gets an error event, then a clean end", async () => {
-    const { server, seen } = await brokenServer(CLOSE_HEAD + EVENT, (connection) => connection.fin());
-    const client = await use(rawClient((await use(front(server.url, [framing()]))).port));
-    client.send(post(call()));
-    await client.receive(/\}\}\n\n/);
-    seen.open();
-    await client.receive(/0\r\n\r\n$/);
-    const { body, complete } = client.response();
-    expect(complete).toBe(true);
-    expect(body.slice(EVENT.length)).toMatch(/^data: \{"jsonrpc":"2\.0","id":1,"error":/);
-  });
-
   test("a stream that names an event id may end early: the client resumes it", async () => {
     const primed = "id: 1\ndata: \n\n";
     const { server, seen } = await brokenServer(
@@ -145,5 +133,70 @@ describe("a framed stream", () => {
     seen.open();
     await client.receive(/0\r\n\r\n$/);
     expect(client.response()).toMatchObject({ body: primed, complete: true });
+  });
+});
+
+// HTTP/1.0 style: the end of the connection is the end of the body, so a server that dies looks like one that is ready.
+describe("ST-04 a close-delimited stream", () => {
+  const PROGRESS = '{"jsonrpc":"2.0","method":"notifications/progress","params":{}}';
+
+  /** What a client gets of a call whose server sends these bytes and closes, once it has the first of them. */
+  async function answerTo(stream: string, plugins: readonly unknown[], head = CLOSE_HEAD) {
+    const { server, seen } = await brokenServer(head + stream, (connection) => connection.fin());
+    const client = await use(rawClient((await use(front(server.url, plugins))).port));
+    client.send(post(call(7)));
+    await client.receive(/\r\n\r\n/);
+    seen.open();
+    await client.receive(/0\r\n\r\n$/);
+    const answer = client.response();
+    return { ...answer, messages: messagesOf(readEvents(answer.bytes).events) };
+  }
+
+  const READERS = [
+    ["that asks for requests", () => [framing()]],
+    ["that asks for responses", () => [onMessage("down", "response", "pass")]],
+    ["of standard()", () => [standard()]],
+  ] as const;
+  describe.each(READERS)("read by a hook %s", (_, plugins) => {
+    test.each([
+      ["after an event", `data: ${PROGRESS}\n\n`],
+      ["after nothing", ""],
+      // What follows the last blank line must not swallow the first line of the error.
+      ["in the middle of a comment", ": still here"],
+      ["behind a line", ": still here\n"],
+      ["behind a line with CRLF", ": still here\r\n"],
+      ["in the middle of an event", `data: ${PROGRESS}`],
+    ])("that ends %s, before the response: an error event for the pending id, then the end", async (_, stream) => {
+      const { body, messages, complete } = await answerTo(stream, plugins());
+      expect(complete).toBe(true);
+      expect(body.startsWith(stream)).toBe(true);
+      expect(messages.filter(({ id }) => id !== undefined)).toEqual([
+        {
+          jsonrpc: "2.0",
+          id: 7,
+          error: { code: -32_603, message: expect.any(String), data: { code: "UPSTREAM_BROKE" } },
+        },
+      ]);
+    });
+
+    test("that ends behind its response passes as it is", async () => {
+      const stream = 'data: {"jsonrpc":"2.0","id":7,"result":{}}\n\n';
+      expect(await answerTo(stream, plugins())).toMatchObject({ body: stream, complete: true });
+    });
+
+    test("that announced an event id: the client can resume, so nothing is added", async () => {
+      const stream = `id: 1\ndata: ${PROGRESS}\n\n`;
+      expect(await answerTo(stream, plugins())).toMatchObject({ body: stream, complete: true });
+    });
+  });
+
+  test("read by nobody passes as it is: only a reader knows that a response is missing", async () => {
+    const stream = `data: ${PROGRESS}\n\n`;
+    expect(await answerTo(stream, [])).toMatchObject({ body: stream, complete: true });
+  });
+
+  test("of a server that speaks HTTP/1.0", async () => {
+    const { messages } = await answerTo("", [framing()], CLOSE_HEAD.replace("HTTP/1.1", "HTTP/1.0"));
+    expect(messages).toMatchObject([{ id: 7, error: { data: { code: "UPSTREAM_BROKE" } } }]);
   });
 });
