@@ -1,7 +1,7 @@
 import { sseRelay } from "../_harness/plugins.ts";
 import { standard } from "../_harness/plugins.ts";
 import { describe, expect, test } from "vitest";
-import { type RawClient, type RawConnection, rawClient, rawServer, within } from "../_harness/peers.ts";
+import { type RawConnection, rawClient, rawServer, within } from "../_harness/peers.ts";
 import { testScope } from "../_harness/scope.ts";
 import { SSE_HEAD, call, chunk, front, plain, post } from "../_harness/wire.ts";
 
@@ -67,54 +67,6 @@ describe("headers of an event stream", () => {
     const { headers } = await client.receiveResponse();
     expect(headers).toMatchObject({ "cache-control": "public", "content-length": "2" });
     expect(headers).not.toHaveProperty("x-accel-buffering");
-  });
-});
-
-describe("keepAlive", () => {
-  test("comments come while the stream is silent, and stop with it", async () => {
-    const { client, upstream } = await listening(await streamServer(), [sseRelay({ keepAlive: 40 })]);
-    for (let i = 0; i < 3; i++) await client.receive(/: keep-alive\n\n/);
-    upstream.send(chunk("data: 1\n\n") + chunk(""));
-    await client.receive(/0\r\n\r\n$/);
-    expect(client.response().body).toMatch(/^(: keep-alive\n\n){3,}data: 1\n\n$/);
-  });
-
-  // Every way to end a line, cut at every place: a comment inside of an event would tear it.
-  test.each([
-    ["CRLF", "event: message\r\ndata: 1\r\ndata: 2\r\n\r\n"],
-    ["LF", "event: message\ndata: 1\ndata: 2\n\n"],
-    ["CR", "event: message\rdata: 1\rdata: 2\r\r"],
-  ])("a comment never stands inside an event with %s", async (_ends, event) => {
-    const cuts = Array.from({ length: event.length - 1 }, (_, i) => i + 1);
-    const server = await streamServer();
-    const { port } = await use(front(server.url, [sseRelay({ keepAlive: 40 })]));
-    const pairs: { client: RawClient; upstream: RawConnection; cut: number }[] = [];
-    for (const cut of cuts) {
-      const client = await use(rawClient(port));
-      client.send(plain("GET"));
-      await client.receive(/\r\n\r\n/);
-      pairs.push({ client, upstream: await server.connection(cut - 1), cut });
-    }
-    const witness = await listening(await streamServer(), [sseRelay({ keepAlive: 40 })]);
-    for (const { upstream, cut } of pairs) upstream.send(chunk(event.slice(0, cut)));
-    // Comments that somebody else gets show that they were due meanwhile.
-    for (let i = 0; i < 4; i++) await witness.client.receive(/: keep-alive\n\n/);
-    for (const { upstream, cut } of pairs) upstream.send(chunk(event.slice(cut)));
-    for (const { client, cut } of pairs) {
-      await client.receive((pending) => pending.endsWith(`${COMMENT}\r\n`) && pending.includes(event.slice(cut)));
-      expect(client.response().body.replaceAll(COMMENT, "")).toBe(event);
-      expect(client.response().body).toContain(event);
-    }
-  });
-
-  test.each([0, Number.NaN, -1, Number.POSITIVE_INFINITY])("%s turns comments off", async (keepAlive) => {
-    const server = await streamServer();
-    const { client, upstream } = await listening(server, [sseRelay({ keepAlive })]);
-    const witness = await listening(await streamServer(), [sseRelay({ keepAlive: 20 })]);
-    for (let i = 0; i < 5; i++) await witness.client.receive(/: keep-alive\n\n/);
-    upstream.send(chunk("data: 1\n\n") + chunk(""));
-    await client.receive(/0\r\n\r\n$/);
-    expect(client.response().body).toBe("data: 1\n\n");
   });
 });
 
