@@ -76,6 +76,7 @@ export const {
   failingAnswers,
   failingLate,
   framing,
+  loopDelay,
   markAnswers,
   marking,
   onMessage,

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { gate, rawServer, within } from "./peers.ts";
 import type { Use } from "./scope.ts";
-import { type Front, call, front, post } from "./wire.ts";
+import { rss } from "./vitals.ts";
+import { call, front, post } from "./wire.ts";
 
 const PIECE = 64 * 1024;
 
@@ -50,7 +50,7 @@ export async function stalled(use: Use, plugins: unknown, total: number): Promis
   const proxy = await use(front(server.url, plugins));
   // What the first request loads and keeps is not held for a client.
   await fetch(proxy.url, { method: "HEAD" });
-  const before = await rss(proxy);
+  const before = await rss(proxy.pid);
   const socket = connect(proxy.port, "127.0.0.1");
   try {
     await once(socket, "connect");
@@ -58,9 +58,9 @@ export async function stalled(use: Use, plugins: unknown, total: number): Promis
     const [first] = (await once(socket, "data")) as [Buffer];
     socket.pause();
     await within(blocked.promise, "the server to be blocked", { timeout: 20_000 });
-    const stalledAt = { accepted, grown: (await rss(proxy)) - before };
+    const stalledAt = { accepted, grown: (await rss(proxy.pid)) - before };
     let highest = 0;
-    const watching = setInterval(() => void rss(proxy).then((now) => (highest = Math.max(highest, now))), 100);
+    const watching = setInterval(() => void rss(proxy.pid).then((now) => (highest = Math.max(highest, now))), 100);
     const body = unchunk((piece) => got.update(piece));
     const whole = new Promise<void>((resolve) => (body.done = resolve));
     body(first);
@@ -85,11 +85,6 @@ function pieceOf(i: number): Buffer {
 async function turns(count: number): Promise<"still full"> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
   return "still full";
-}
-
-/** Resident bytes of the proxy's process. */
-async function rss({ pid }: Front): Promise<number> {
-  return Number(/^VmRSS:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, "latin1"))?.[1]) * 1024;
 }
 
 /** Takes a chunked response apart as it comes; the parser of the raw client would keep it all as text. */

@@ -279,3 +279,41 @@ export function streaming(...frames: Frame[]): Plugin {
   }
   return { name: "streaming", request: ({ request }) => (request.method === "GET" ? sse(all()) : undefined) };
 }
+
+/**
+ * Measures how long the event loop was kept busy between two runs of a timer of 5 ms; tells p99 and the longest, in milliseconds,
+ * at `/loop`, and begins anew. Only time that this process worked counts: on a busy machine others delay a timer too.
+ */
+export function loopDelay(): Plugin {
+  let delays: number[] = [];
+  let timer: ReturnType<typeof setInterval>;
+  return {
+    name: "loop-delay",
+    setup(app) {
+      let last = performance.now();
+      let worked = cpuTime();
+      timer = setInterval(() => {
+        const [now, work] = [performance.now(), cpuTime()];
+        delays.push(Math.max(0, Math.min(now - last - 5, work - worked)));
+        [last, worked] = [now, work];
+      }, 5);
+      app.route({
+        method: "GET",
+        path: "/loop",
+        access: "public",
+        handler() {
+          const sorted = delays.sort((a, b) => a - b);
+          delays = [];
+          return json({ p99: sorted[Math.floor(sorted.length * 0.99)] ?? 0, max: sorted.at(-1) ?? 0 });
+        },
+      });
+    },
+    close: () => clearInterval(timer),
+  };
+}
+
+/** In milliseconds. */
+function cpuTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}

@@ -68,18 +68,24 @@ export async function vitals(proxy: Inspectable): Promise<VitalsNet> {
   };
 }
 
+/** Resident bytes of a process. */
+export async function rss(pid: number): Promise<number> {
+  return Number(/^VmRSS:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, "latin1"))?.[1]) * 1024;
+}
+
 async function look({ pid, inspect }: Inspectable): Promise<Vitals> {
   const inside = await inspect?.();
-  const [links, status] = await Promise.all([descriptors(pid), readFile(`/proc/${pid}/status`, "latin1")]);
+  const links = await descriptors(pid);
   return {
     fds: links.length,
     sockets: links.filter((link) => link.startsWith("socket:")).length,
-    rss: Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) * 1024,
+    rss: await rss(pid),
     ...inside,
   };
 }
 
-async function descriptors(pid: number): Promise<string[]> {
+/** What the open file descriptors of a process lead to. */
+export async function descriptors(pid: number): Promise<string[]> {
   const folder = `/proc/${pid}/fd`;
   const names = await readdir(folder);
   // One that was closed meanwhile has no link any more.
