@@ -20,6 +20,8 @@ export interface CliOptions {
   writes?: boolean;
   /** Keeps its stdin open for `process.stdin`. @default false: it reads nothing */
   stdin?: boolean;
+  /** So many file descriptors it may have open, and no more. @default as many as the tests */
+  openFiles?: number;
 }
 
 /** How a child process ended. */
@@ -132,11 +134,13 @@ export async function startProxy(config: unknown): Promise<RunningProxy> {
   });
 }
 
-function launch(args: string[], { cwd, env = {}, entry = builtCli, writes, stdin = false }: CliOptions) {
+function launch(args: string[], { cwd, env = {}, entry = builtCli, writes, stdin = false, openFiles }: CliOptions) {
   let since = performance.now();
   const { command, args: before } = runtime(writes ?? args.some((arg) => arg === "init" || arg === "--socket"));
   noteProcess();
-  const child: ChildProcess = spawn(command, [...before, entry, ...args], {
+  const line = [command, ...before, entry, ...args];
+  if (openFiles !== undefined) line.unshift("sh", "-c", `ulimit -n ${openFiles} && exec "$@"`, "sh");
+  const child: ChildProcess = spawn(line[0]!, line.slice(1), {
     cwd,
     env: { ...plainEnvironment(), ...env },
     stdio: [stdin ? "pipe" : "ignore", "pipe", "pipe"],

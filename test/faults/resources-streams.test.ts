@@ -68,3 +68,16 @@ describe("RL-07 a 12 MB answer", () => {
     },
   );
 });
+
+/** What it would take to read and write 12 MB of messages, in milliseconds: about 100, and more while the machine is busy. */
+function parseTime(): number {
+  const text = JSON.stringify(
+    Array.from({ length: 120_000 }, (_, id) => ({ id, name: `tool-${id}`, text: "x".repeat(60) })),
+  );
+  const times = Array.from({ length: 3 }, () => {
+    const since = performance.now();
+    JSON.stringify(JSON.parse(text));
+    return performance.now() - since;
+  });
+  return times.sort((a, b) => a - b)[1]!;
+}
