@@ -319,7 +319,7 @@ export type PluginOption = Plugin | false | null | undefined | "" | 0 | readonly
 export interface ClientLimits {
   /** For the head of a request, from its first byte or from the connection's beginning. @default 15000 */
   headers?: number;
-  /** Between two pieces of a posted body. @default 30000 */
+  /** For each KiB of a posted body, or what is left of it. @default 30000 */
   body?: number;
   /** Until the next request on a connection. @default 75000 */
   idle?: number;

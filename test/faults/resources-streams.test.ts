@@ -45,6 +45,7 @@ describe("RL-07 a 12 MB answer", () => {
       const load = await use(startLoad());
       const { port, url } = await use(front(load.url, [...plugins(), loopDelay()]));
       const delays = async () => (await (await fetch(`${url}/loop`)).json()) as { p99: number; max: number };
+      const toParse = parseTime();
       await load.open(port, 200);
       await load.call(port, 12e6);
       await load.tick(100);
@@ -59,12 +60,11 @@ describe("RL-07 a 12 MB answer", () => {
       const ticks = await load.ticks();
       const ms = (time: number) => `${time.toFixed(1)} ms`;
       console.log(
-        `RL-07 ${task.file.projectName}, ${name}: loop p99 ${ms(p99)}, max ${ms(max)}; events p50 ${ms(ticks.p50)}, p99 ${ms(ticks.p99)} late`,
+        `RL-07 ${task.file.projectName}, ${name}: loop p99 ${ms(p99)}, max ${ms(max)}; events p50 ${ms(ticks.p50)}, p99 ${ms(ticks.p99)} late; to parse as much takes ${ms(toParse)}`,
       );
       expect(ticks.count).toBeGreaterThan(200);
-      expect(p99).toBeLessThan(20);
-      // To parse and write 12 MB would take more than 100 ms.
-      expect(max).toBeLessThan(60);
+      expect(p99).toBeLessThan(Math.max(20, toParse / 4));
+      expect(max).toBeLessThan(Math.max(60, toParse / 2));
     },
   );
 });

@@ -1,5 +1,6 @@
 /** One connection of a client: one request at a time, its answer, and then the next one or the end (RFC 9112 §9). */
 import type { Socket } from "node:net";
+import { setImmediate } from "node:timers";
 import type { BagEntry } from "../../bag.ts";
 import { Pipe } from "../../body/pipe.ts";
 import type { Outgoing } from "../../down.ts";
@@ -40,6 +41,8 @@ export interface ConnectionOwner {
 
 /** Bytes that are held: of a body that nobody reads yet, and of requests behind the one under way. */
 const MAX_HELD = 64 * 1024;
+/** Requests of one connection that are answered in one turn of the event loop: others wait meanwhile. */
+const MAX_PER_TURN = 16;
 /** How long what is left of a refused body is still read, so that the refusal arrives (RFC 9112 §9.6). */
 const LINGER = 2000;
 const SMALL = 32 * 1024;
@@ -65,6 +68,9 @@ export class Connection implements Carrier, OutletOwner {
   #keepAlive = true;
   #paused = false;
   #consuming = false;
+  #yielding = false;
+  /** Requests that may still be answered in this turn. */
+  #turn = MAX_PER_TURN;
   /** Nothing more is read as a request. */
   #ending = false;
   #dead = false;
@@ -153,6 +159,7 @@ export class Connection implements Carrier, OutletOwner {
       this.#hold(bytes.subarray(rest));
       return this.#next();
     }
+    if (this.#heldSize === 0 && !this.#yielding) this.#turn = MAX_PER_TURN;
     this.#hold(bytes);
     this.#consume();
   }
@@ -160,14 +167,18 @@ export class Connection implements Carrier, OutletOwner {
   #hold(bytes: Buffer): void {
     this.#held.push(bytes);
     this.#heldSize += bytes.length;
-    if (this.#heldSize > MAX_HELD && this.#request) this.#pause();
+    if (this.#heldSize > MAX_HELD && (this.#request || this.#yielding)) this.#pause();
   }
 
   /** Requests that are here, as far as they can be answered. A loop, since a client may send thousands at once. */
   #consume(): void {
-    if (this.#consuming) return;
+    if (this.#consuming || this.#yielding) return;
     this.#consuming = true;
     while (this.#held.length > 0 && !this.#request && !this.#ending && !this.#socket.writableNeedDrain) {
+      if (this.#turn-- === 0) {
+        this.#yield();
+        break;
+      }
       const input = this.#held.length === 1 ? this.#held[0]! : Buffer.concat(this.#held);
       this.#held = [];
       this.#heldSize = 0;
@@ -175,6 +186,16 @@ export class Connection implements Carrier, OutletOwner {
       this.#begin(input);
     }
     this.#consuming = false;
+  }
+
+  /** The rest in the next turn. Answers that are made without waiting would keep everybody else out. */
+  #yield(): void {
+    this.#yielding = true;
+    setImmediate(() => {
+      this.#yielding = false;
+      this.#turn = MAX_PER_TURN;
+      this.#consume();
+    });
   }
 
   #begin(input: Buffer): void {

@@ -13,13 +13,15 @@ export interface Carrier {
   readonly scheme: "http" | "https";
   readonly isPrivate: boolean;
   readonly deadlines: Deadlines;
-  /** A client may pause this long within its body, in milliseconds; 0 is no limit. */
+  /** A client may take this long for each KiB of its body, in milliseconds; 0 is no limit. */
   readonly bodyTimeout: number;
   /** Somebody waits for the body: RFC 9110 §10.1.1, and no more back-pressure. */
   wantBody(): void;
 }
 
 const EMPTY = new Uint8Array();
+/** So many bytes are progress: a client that sends one now and then holds its connection no longer than one that is silent. */
+const PROGRESS = 1024;
 
 export class SocketRequest extends Inbound {
   readonly #head: RequestHeadText;
@@ -27,6 +29,8 @@ export class SocketRequest extends Inbound {
   #chunks: Uint8Array[] | undefined;
   /** Bytes of the body that are here. */
   size = 0;
+  /** How many there were when the limit for pauses began anew. */
+  #marked = 0;
   #end: "no" | "well" | ProxyError = "no";
   #reader:
     | { resolve(body: Uint8Array): void; reject(error: ProxyError): void; limit: number; gap?: Deadline }
@@ -93,6 +97,8 @@ export class SocketRequest extends Inbound {
     if (reader && this.size > reader.limit) return this.fail(new ProxyError("BODY_TOO_LARGE"));
     if (this.#chunks) this.#chunks.push(bytes);
     else this.#chunks = [bytes];
+    if (this.size - this.#marked < PROGRESS) return;
+    this.#marked = this.size;
     reader?.gap?.restart();
   }
 

@@ -37,6 +37,8 @@ export interface HttpServer {
 }
 
 const LIMITS: Required<ClientLimits> = { headers: 15_000, body: 30_000, idle: 75_000, connections: 0 };
+/** Clients that are told at a time that there is no room; more are closed without a word, since each takes a descriptor. */
+const MAX_TURNED_AWAY = 8;
 /** How often connections are looked at whose time is over, in milliseconds. */
 const SWEEP = 1000;
 const HANDSHAKE_TIMEOUT = 15_000;
@@ -67,6 +69,7 @@ class SocketServer implements HttpServer, ConnectionOwner {
   readonly #server: Server;
   readonly #onError: (error: Error) => void;
   readonly #open = new Bag<Connection>();
+  #turnedAway = 0;
   #sweep: ReturnType<typeof setInterval> | undefined;
   #stopped: Promise<void> | undefined;
   /** Runs out while the server drains; `null` when it has. */
@@ -158,6 +161,9 @@ class SocketServer implements HttpServer, ConnectionOwner {
   }
 
   #turnAway(socket: Socket): void {
+    if (this.#turnedAway >= MAX_TURNED_AWAY) return void socket.destroy();
+    this.#turnedAway++;
+    socket.once("close", () => this.#turnedAway--);
     const { status, headers, body } = this.refuse(new ProxyError("OVERLOADED", { headers: { "retry-after": "1" } }));
     const bytes = body as Uint8Array;
     const { date } = this;

@@ -23,6 +23,9 @@ export function toProxyError(server: string, cause: unknown, started: boolean): 
     return new ProxyError(started ? "UPSTREAM_BROKE" : "UPSTREAM_INVALID", { server, cause });
   if (cause instanceof ConnectTimeout || (code === "ETIMEDOUT" && !started))
     return new ProxyError("UPSTREAM_CONNECT_TIMEOUT", { server, cause });
+  // Out of file descriptors: that is this proxy's state, and passes.
+  if (code === "EMFILE" || code === "ENFILE")
+    return new ProxyError("OVERLOADED", { server, cause, headers: { "retry-after": "1" } });
   if (TLS.test(code)) return new ProxyError("UPSTREAM_TLS", { server, cause });
   // Deno without the permission for this host; an address that both families refused.
   if (UNREACHABLE.test(code) || name === "NotCapable" || cause instanceof AggregateError)
