@@ -83,5 +83,6 @@ export const {
   routes,
   stopping,
   teapot,
+  tellTarget,
   wrapping,
 } = remembered("test/_harness/test-plugins.ts", ownModule);

@@ -240,3 +240,8 @@ export function marking(): Plugin {
     },
   };
 }
+
+/** A guard that tells the path and query that the router gets, in the header `x-target` of every answer. */
+export function tellTarget(): Plugin {
+  return { name: "tell-target", guard: ({ url }, added) => added.set("x-target", url.pathname + url.search) };
+}
