@@ -37,11 +37,24 @@ export class PathTable {
   }
 }
 
-/** Two patterns of one shape match the same paths: names of parameters and a trailing slash make no difference. */
+/**
+ * Two patterns of one shape match the same paths: names of parameters, a trailing slash, and whether a letter is
+ * percent-encoded make no difference to the router.
+ */
 export function shape(path: string): string {
   return segments(path)
-    .map((segment) => (segment.startsWith("**") ? "**" : segment.startsWith(":") || segment === "*" ? ":" : segment))
+    .map((segment) =>
+      segment.startsWith("**") ? "**" : segment.startsWith(":") || segment === "*" ? ":" : decoded(segment),
+    )
     .join("/");
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
 }
 
 function segments(path: string): string[] {
