@@ -14,19 +14,20 @@ export interface PathClaim {
 
 export class PathTable {
   readonly #claims: PathClaim[] = [];
+  readonly #byShape = new Map<string, PathClaim[]>();
 
   /** @throws ProxyError `PATH_TAKEN`, naming both */
   claim(claim: PathClaim): void {
-    const taken = this.#claims.find(
-      (other) =>
-        shape(other.path) === shape(claim.path) &&
-        (other.methods === "all" || claim.methods === "all" || other.methods === claim.methods),
+    const equals = this.#byShape.get(shape(claim.path)) ?? [];
+    const taken = equals.find(
+      (other) => other.methods === "all" || claim.methods === "all" || other.methods === claim.methods,
     );
     if (taken)
       throw new ProxyError("PATH_TAKEN", {
         hint: `${claim.path} is claimed by ${taken.owner} and by ${claim.owner}. Give one of them another path.`,
       });
     this.#claims.push(claim);
+    this.#byShape.set(shape(claim.path), [...equals, claim]);
   }
 
   /** Most specific first, as the router decides. */

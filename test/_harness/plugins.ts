@@ -76,6 +76,7 @@ export const {
   failingAnswers,
   failingLate,
   framing,
+  late,
   markAnswers,
   marking,
   onMessage,
