@@ -3,6 +3,7 @@ import { H3, type H3Event } from "h3";
 import { Bag } from "./bag.ts";
 import { callServer } from "./call.ts";
 import { ClientMemory } from "./clients.ts";
+import { applyConfigHooks, fixHooks } from "./config-hooks.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Outgoing } from "./down.ts";
 import { ProxyError } from "./errors.ts";
@@ -11,7 +12,7 @@ import { type Running, serveMount, serveRoute } from "./front/http.ts";
 import type { Inbound } from "./front/inbound.ts";
 import { toResponse } from "./front/outlet.ts";
 import { WebRequest } from "./front/web-request.ts";
-import { HOOK_NAMES, orderPlugins } from "./hooks.ts";
+import { orderPlugins } from "./hooks.ts";
 import { type Logger, SILENT } from "./log.ts";
 import { MountRuntime, type Shared } from "./mount.ts";
 import { type PathClaim, PathTable, shape } from "./paths.ts";
@@ -77,7 +78,6 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   );
   const rootPlugins = orderPlugins(config.plugins);
   const plugins = [...new Set([...rootPlugins, ...mounts.flatMap((mount) => mount.hooks.plugins)])];
-  const known = new Map(plugins.map((plugin) => [plugin, hooksOf(plugin)]));
   const guards = rootPlugins.filter((plugin) => plugin.guard);
   const authenticators = rootPlugins.filter((plugin) => plugin.authenticate);
   const running: Running = new Bag();
@@ -124,10 +124,9 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   let set: Promise<void> | undefined;
   const ready = () => (set ??= setUp());
   async function setUp(): Promise<void> {
-    for (const plugin of plugins) {
-      await plugin.setup?.(viewFor(plugin));
-      checkUnchanged(plugin, known.get(plugin)!);
-    }
+    const checks = plugins.map(fixHooks);
+    for (const plugin of plugins) await plugin.setup?.(viewFor(plugin));
+    for (const check of checks) check();
     open = true;
   }
 
@@ -238,41 +237,4 @@ function createIds(): () => string {
   const proxy = crypto.randomUUID().slice(0, 8);
   let count = 0;
   return () => `${proxy}-${(++count).toString(36)}`;
-}
-
-/** What a plugin does, by the names of its hooks. */
-function hooksOf(plugin: Plugin): readonly unknown[] {
-  return HOOK_NAMES.map((name) => plugin[name]);
-}
-
-/** Who calls whom is fixed by now: a guard that is added later would be left out, and nobody would know. */
-function checkUnchanged(plugin: Plugin, before: readonly unknown[]): void {
-  const changed = HOOK_NAMES.find((name, i) => plugin[name] !== before[i]);
-  if (changed === undefined) return;
-  throw new ProxyError("BAD_OPTION", {
-    plugin: `plugin '${plugin.name}'`,
-    hint: `Its hook \`${changed}\` was set or taken away in \`setup\`, which is too late: give it to the object that the factory returns.`,
-  });
-}
-
-/** Each plugin's `config` hook sees what the one before left. Plugins of a single server have no say in it. */
-function applyConfigHooks(input: PenstockConfig): PenstockConfig {
-  if (!input?.servers || Object.keys(input.servers).length === 0)
-    throw new ProxyError("BAD_CONFIG", { hint: "servers: at least one server is needed." });
-  let config = {
-    ...input,
-    servers: Object.fromEntries(Object.entries(input.servers).map(([name, server]) => [name, { ...server }])),
-  };
-  const plugins = orderPlugins(input.plugins);
-  for (const plugin of plugins) {
-    config = { ...config, ...plugin.config?.(config) };
-    // A list that was changed in place counts too: the `config` hooks of what was added would never run.
-    const now = orderPlugins(config.plugins);
-    if (now.length !== plugins.length || now.some((each, i) => each !== plugins[i]))
-      throw new ProxyError("BAD_OPTION", {
-        plugin: `plugin '${plugin.name}'`,
-        hint: "A `config` hook may not change `plugins`.",
-      });
-  }
-  return config;
 }
