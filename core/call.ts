@@ -15,7 +15,7 @@ export function callServer(
   request: Partial<UpstreamRequest>,
   as: CallAs,
 ): Promise<Answer> {
-  const { method = "POST", body = null, signal = new AbortController().signal } = request;
+  const { method = "POST", body = null, signal } = request;
   const headers = HeaderList.from(request.headers ?? {});
   if (body !== null && !headers.has("content-type")) headers.set("content-type", "application/json");
   if (!headers.has("accept"))

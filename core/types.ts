@@ -167,8 +167,8 @@ export interface UpstreamRequest {
   body: Message | Uint8Array | null;
   /** Of a plugin's own call: path and query on the server's origin, in place of those of its URL. Such a call passes no hooks: they speak MCP. */
   path?: string;
-  /** Ends the upstream leg. The core connects it to `exchange.signal`; a `forward` hook may pass another one. */
-  signal: AbortSignal;
+  /** Ends the upstream leg in place of the client's leaving; a `forward` hook may set it. @default it ends when the client leaves */
+  signal?: AbortSignal;
 }
 
 /** The rest of the onion: inner `forward` hooks, then the server. Rejects with a `ProxyError` when there is no answer. */

@@ -77,6 +77,7 @@ export const {
   failingLate,
   framing,
   loopDelay,
+  late,
   markAnswers,
   marking,
   onMessage,
@@ -87,5 +88,6 @@ export const {
   streaming,
   teapot,
   waitingRoom,
+  tellTarget,
   wrapping,
 } = remembered("test/_harness/test-plugins.ts", ownModule);

@@ -58,6 +58,7 @@ describe("RL-05 clients that hold connections:", () => {
     await ask(idle);
     const left = within(idle.ended, "the end of the idle one", { timeout: 6000 }).then(() => (over = true));
     let over = false;
+    // oxlint-disable-next-line no-unmodified-loop-condition -- the promise changes it
     while (!over) {
       await ask(busy);
       await new Promise((resolve) => setTimeout(resolve, 100));
