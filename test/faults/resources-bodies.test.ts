@@ -49,7 +49,7 @@ describe.each(STACKS)("RL-04 a body over the limit of %s,", (_, plugins) => {
     };
     client.socket.on("drain", fill);
     fill();
-    await within(client.closed, "the end of the connection", { timeout: 8000 });
+    await within(client.ended, "the end of the connection", { timeout: 8000 });
     expect((await rss(proxy.pid)) - before).toBeLessThan(32 * MB);
     expect(server.connections).toHaveLength(0);
   });

