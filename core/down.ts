@@ -1,11 +1,11 @@
 /** From an answer to what is written to the client: message hooks on its messages, byte transforms on its bytes. */
 import { type AnyBody, BytesBody, collect, onePiece } from "./body/body.ts";
-import { SseFramer, holdsResponse, mayHoldMethod } from "./body/framer.ts";
+import { SseFramer, holdsResponse, mayHoldMethod, namesType } from "./body/framer.ts";
 import { isReply, replyTo } from "./body/message.ts";
 import { Pipe } from "./body/pipe.ts";
 import { MessageReader } from "./body/reader.ts";
 import type { Scan } from "./body/scan.ts";
-import { asBuffer, writeEvent } from "./body/sse.ts";
+import { asBuffer, endsWithBlankLine, writeEvent } from "./body/sse.ts";
 import { ProxyError, isProxyError } from "./errors.ts";
 import { HeaderList, isEventStream, isFinalStatus } from "./headers.ts";
 import type { MessageRow } from "./hooks.ts";
@@ -80,7 +80,9 @@ function readerFor(exchange: DownHost, body: AnyBody, isStream: boolean): Messag
 
 /** The whole stream is here, answers the request, and asks for nothing: most streams are like that, and need no framer. */
 function isWholeResponse(body: AnyBody): boolean {
-  return body.kind === "bytes" && !mayHoldMethod(asBuffer(body.bytes)) && holdsResponse(asBuffer(body.bytes));
+  if (body.kind !== "bytes") return false;
+  const bytes = asBuffer(body.bytes);
+  return !mayHoldMethod(bytes) && !namesType(bytes) && endsWithBlankLine(bytes) && holdsResponse(bytes);
 }
 
 function send(
@@ -112,9 +114,9 @@ function send(
     source: body.kind === "bytes" ? onePiece(body.bytes) : body.source,
     framer,
     transforms,
-    lastWords: framer && ((error) => answerPending(exchange, framer, reader, error)),
+    lastWords: framer && ((error) => answerPending(exchange, framer, reader, error && named(exchange, error))),
     onEnd(error) {
-      if (error && error.code !== "CLIENT_GONE") exchange.fail(error);
+      if (error && error.code !== "CLIENT_GONE") exchange.fail(named(exchange, error));
     },
   });
   return { status, headers, body: pipe };
@@ -151,12 +153,20 @@ function answerPending(
   reader: MessageReader,
   error: ProxyError | undefined,
 ): Uint8Array | undefined {
+  // The request counts as answered: clients that go by the standard must see that answer too.
+  if (!error && framer.endsOpen) return new TextEncoder().encode("\n\n");
   if (exchange.posted?.kind !== "request" || reader.responded || (!error && framer.resumable)) return;
   const reason =
     error ??
     new ProxyError("UPSTREAM_BROKE", { server: exchange.mount.server, detail: "the stream ended without a response" });
   exchange.fail(reason);
   return new TextEncoder().encode((framer.unfinished ? "\n\n" : "") + writeEvent(exchange.errorText(reason)));
+}
+
+/** Parts of the way do not know for which server they work; the client is told. */
+function named(exchange: DownHost, error: ProxyError): ProxyError {
+  const { server } = exchange.mount;
+  return error.details.server === undefined ? new ProxyError(error.code, { ...error.details, server }) : error;
 }
 
 function invalid(exchange: DownHost, detail: string): ProxyError {

@@ -144,6 +144,8 @@ export class Pipe implements Receiver {
     const words = this.#options.lastWords?.(error);
     this.#writeHeld();
     if (words && !this.blocked) this.#outlet!.write(words);
+    // The head at least: a connection that ends without one looks as if the request had never been read, and is asked again.
+    this.#outlet!.flushHead();
     this.#over = true;
     this.#options.source.abort();
     // First why, then that it ends.

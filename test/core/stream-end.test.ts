@@ -65,3 +65,34 @@ test("a stream with a response passes as it is", async () => {
   const stream = 'data: {"jsonrpc":"2.0","id":7,"result":{}}\n\n';
   expect((await answerTo(stream)).text).toBe(stream);
 });
+
+test("a response that no blank line follows is made whole: clients that go by the standard would not see it", async () => {
+  const stream = 'data: {"jsonrpc":"2.0","id":7,"result":{}}';
+  const { text, messages } = await answerTo(stream);
+  expect(text).toBe(`${stream}\n\n`);
+  expect(messages).toMatchObject([{ id: 7, result: {} }]);
+});
+
+describe("what looks like a response and is none does not answer, where no hook reads responses", () => {
+  const requests: Plugin = {
+    name: "requests",
+    message: { filter: { direction: "down", kind: "request" }, handler: () => undefined },
+  };
+  const response = '{"jsonrpc":"2.0","id":7,"result":{}}';
+  test.each([
+    ["an event of another type", `event: ping\ndata: ${response}\n\n`],
+    ["a comment", `: ${response}\n\n`],
+  ])("%s", async (_, stream) => {
+    const { messages } = await answerTo(stream, requests);
+    expect(messages).toMatchObject([{ id: 7, error: { data: { code: "UPSTREAM_BROKE" } } }]);
+  });
+
+  test.each([
+    ["an event whose type is message", `event: message\ndata: ${response}\n\n`],
+    ["an event whose last type is message", `event: ping\nevent:message\r\ndata: ${response}\n\n`],
+    ["an event behind a byte order mark", `\uFEFFdata: ${response}\n\n`],
+    ["an event with a key that is named event", `data: {"jsonrpc":"2.0","id":7,\ndata:"result":{"event":1}}\n\n`],
+  ])("%s does", async (_, stream) => {
+    expect((await answerTo(stream, requests)).text).toBe(stream.replace("\uFEFF", ""));
+  });
+});
