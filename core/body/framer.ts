@@ -215,8 +215,9 @@ export function mayHoldMethod(events: Buffer): boolean {
   return events.includes('"method"', 0, "latin1") || events.includes(ESCAPE, 0, "latin1");
 }
 
-/** Whether these events, which have no `method` key and name no type, answer a request. */
+/** Whether these events, which have no `method` key and name no type, answer a request: without an id nobody knows which. */
 export function holdsResponse(events: Buffer): boolean {
+  if (!events.includes('id"', 0, "latin1")) return false;
   return onDataLine(events, '"result"') || onDataLine(events, '"error"');
 }
 

@@ -82,6 +82,7 @@ describe("what looks like a response and is none does not answer, where no hook 
   test.each([
     ["an event of another type", `event: ping\ndata: ${response}\n\n`],
     ["a comment", `: ${response}\n\n`],
+    ["a result without an id, also where it is all here at once", 'data: {"jsonrpc":"2.0","result":{}}\n\n'],
   ])("%s", async (_, stream) => {
     const { messages } = await answerTo(stream, requests);
     expect(messages).toMatchObject([{ id: 7, error: { data: { code: "UPSTREAM_BROKE" } } }]);

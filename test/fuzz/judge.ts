@@ -101,15 +101,17 @@ function stream(asked: Asked, got: Response): Verdict {
   const own = items.slice(j);
   const passed = items.slice(0, j);
   if (got.whole !== (whole && !gaveUp)) return `whole: ${got.whole}, but it was ${whole ? "" : "not "}whole`;
-  const answered = passed.some(({ kind }) => kind === "response");
+  // The default preset reads no responses: it takes what looks like one for one, since parsing large ones would cost too much,
+  // and none that has no id.
+  const isVague = ({ broken, kind, message, text }: Item) =>
+    broken ? /"(?:result|error)"/.test(text) : kind === "response" && message!.id === undefined;
+  const looksAnswered = lane === "standard" && passed.some(isVague);
+  const answered = passed.some((item) => item.kind === "response" && !(lane === "standard" && isVague(item)));
   const pending = posted?.id !== undefined && !answered;
   // A stream that can be resumed may end before its answer.
   const mayResume = got.whole && /^(?:\uFEFF)?id/m.test(answer.body.toString().replaceAll("\r", "\n"));
   if (own.length > 1 || (own.length === 1 && !(pending && isError(own[0], posted!.id!))))
     return `invented: ${own[0]!.text}`;
-  // The default preset reads no responses: it takes what looks like one for one, since parsing large ones would cost too much.
-  const looksAnswered =
-    lane === "standard" && passed.some(({ broken, text }) => broken && /"(?:result|error)"/.test(text));
   if (pending && own.length === 0 && !mayResume && !looksAnswered) return "the pending request got no answer";
   if (pending && own.length === 0) return undefined;
   if (answered && whole && !looksAnswered && !itemsOfStream(got.body, false).some(({ kind }) => kind === "response"))
