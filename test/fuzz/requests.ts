@@ -23,8 +23,7 @@ export function wireRequest(rnd: Random, { method, target, id, type, body, field
   let content = body ?? Buffer.alloc(0);
   if (body) {
     lines.push(`content-type:${gap(rnd)}${type}${gap(rnd)}`);
-    if (rnd.chance(0.5))
-      lines.push(`content-length:${gap(rnd)}${rnd.pick(["", "", "000"])}${body.length}${rnd.pick(["", " "])}`);
+    if (rnd.chance(0.5)) lines.push(`content-length:${gap(rnd)}${rnd.pick(["", "", "000"])}${body.length}${gap(rnd)}`);
     else {
       lines.push(`transfer-encoding:${gap(rnd)}${rnd.pick(["chunked", "chunked", "CHUNKED"])}`);
       content = chunks(rnd, body);
