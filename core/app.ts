@@ -4,7 +4,7 @@ import { Bag } from "./bag.ts";
 import { callServer } from "./call.ts";
 import { ClientMemory } from "./clients.ts";
 import { Deadlines } from "./deadlines.ts";
-import { ProxyError } from "./errors.ts";
+import { ProxyError, describeAside } from "./errors.ts";
 import { type RequestContext, createDoor, errorToResponse } from "./front/door.ts";
 import { type Running, serveMount, serveRoute } from "./front/http.ts";
 import { orderPlugins } from "./hooks.ts";
@@ -29,6 +29,8 @@ export interface Penstock {
   ready(): Promise<void>;
   /** Listens. @throws ProxyError or the system's error when the address cannot be had */
   serve(options?: ServeOptions): Promise<PenstockServer>;
+  /** Says that it is about to stop, to load balancers (`/readyz`) and plugins; nothing ends yet. */
+  announceStop(): void;
   /** Tells open streams to come to their end, and keeps telling new ones. */
   drain(): void;
   /** Whether every mount has a plugin that asks callers who they are. */
@@ -100,6 +102,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   }
 
   let draining = false;
+  let ending: (() => void) | undefined;
   let open = false;
   let set: Promise<void> | undefined;
   const ready = () => (set ??= setUp());
@@ -142,9 +145,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
           busy = true;
           Promise.resolve()
             .then(run)
-            .catch((cause: unknown) =>
-              log.error(() => new ProxyError("PLUGIN_FAILED", { plugin: plugin.name, hook: "every", cause }).toLog()),
-            )
+            .catch((cause: unknown) => log.error(() => describeAside(plugin.name, "every", cause)))
             .finally(() => (busy = false));
         });
       },
@@ -174,13 +175,18 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
         socket: config.socket,
         tls: config.tls,
         drainTimeout: config.drainTimeout,
+        lameDuck: config.lameDuck,
         allowUnauthenticated: config.allowUnauthenticated,
         ...serveOptions,
       });
     },
-    drain() {
-      if (!draining) shared.timers.every(100, () => running.values().forEach((exchange) => exchange.drain()));
+    announceStop() {
       draining = true;
+    },
+    drain() {
+      draining = true;
+      // Also those that begin later, and streams that were in the middle of an event.
+      ending ??= shared.timers.every(100, () => running.values().forEach((exchange) => exchange.drain()));
       for (const exchange of running.values()) exchange.drain();
     },
     authenticates: mounts.every((mount) => mount.hooks.authenticate.length > 0),
@@ -197,7 +203,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
         try {
           await plugin.close?.();
         } catch (cause) {
-          log.error(() => new ProxyError("PLUGIN_FAILED", { plugin: plugin.name, hook: "close", cause }).toLog());
+          log.error(() => describeAside(plugin.name, "close", cause));
         }
       }
       await Promise.all(mounts.map((mount) => mount.driver.close()));

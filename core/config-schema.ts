@@ -32,7 +32,10 @@ const server = z.strictObject({
   headers: strings.optional(),
   path: z.union([path, z.array(path).min(1)]).optional(),
   plugins,
-  timeouts: z.strictObject({ connect: ms, headers: ms, call: ms, body: ms, stream: ms }).partial().optional(),
+  timeouts: z
+    .strictObject({ connect: ms, headers: ms, call: ms, body: ms, stream: ms, write: ms })
+    .partial()
+    .optional(),
   tls: z
     .strictObject({
       ca: z.union([z.string(), z.array(z.string())]),
@@ -58,6 +61,7 @@ const schema = z.strictObject({
   socket: z.string('a path such as "/run/penstock.sock"').min(1, 'a path such as "/run/penstock.sock"').optional(),
   tls: z.strictObject({ cert: z.string(), key: z.string(), passphrase: z.string().optional() }).optional(),
   drainTimeout: ms.optional(),
+  lameDuck: ms.optional(),
   allowUnauthenticated: z.boolean().optional(),
   publicUrl: z.string('a URL such as "https://mcp.example.com"').optional(),
   trustedProxies: z.array(z.string('"loopback", an address, or a CIDR block')).optional(),

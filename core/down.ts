@@ -110,6 +110,7 @@ function send(
     source: body.kind === "bytes" ? onePiece(body.bytes) : body.source,
     framer,
     transforms,
+    stall: exchange.mount.stall,
     lastWords: framer && ((error) => answerPending(exchange, framer, reader, error)),
     onEnd(error) {
       if (error && error.code !== "CLIENT_GONE") exchange.fail(error);

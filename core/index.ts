@@ -49,6 +49,7 @@ export type {
   Principal,
   Reply,
   RequestHead,
+  RequestTimeouts,
   Route,
   RouteRequest,
   RpcError,

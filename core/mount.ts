@@ -5,6 +5,7 @@ import { ProxyError } from "./errors.ts";
 import { type HookTable, compileHooks, orderPlugins } from "./hooks.ts";
 import type { Logger } from "./log.ts";
 import { SlotMap } from "./slots.ts";
+import { fillTimeouts } from "./timeouts.ts";
 import type { Timers } from "./timers.ts";
 import type { Mount, PenstockConfig, Plugin, ServerConfig } from "./types.ts";
 import { notForwarded } from "./upstream/fields.ts";
@@ -31,6 +32,7 @@ export class MountRuntime extends SlotMap implements Mount {
   readonly paths: readonly string[];
   readonly upstream: string;
   readonly auth: Mount["auth"];
+  readonly timeouts: Mount["timeouts"];
   /** Names of header fields that stay here. */
   readonly notForwarded: ReadonlySet<string>;
   readonly hooks: HookTable;
@@ -42,6 +44,8 @@ export class MountRuntime extends SlotMap implements Mount {
   readonly deadlines: Deadlines;
   readonly nextId: () => string;
   readonly clients: ClientMemory;
+  /** When clients are cut that stopped reading. */
+  readonly stall: { deadlines: Deadlines; ms: number };
 
   constructor(name: string, config: ServerConfig, root: PenstockConfig["plugins"], shared: Shared) {
     super();
@@ -51,6 +55,7 @@ export class MountRuntime extends SlotMap implements Mount {
     refuseGuards(name, config.plugins, root);
     this.hooks = compileHooks(orderPlugins(root, config.plugins).filter((plugin) => plugin.applies?.(config) ?? true));
     this.auth = config.auth;
+    this.timeouts = fillTimeouts(config.timeouts);
     this.notForwarded = notForwarded(
       config.auth,
       this.hooks.plugins.flatMap((plugin) => plugin.credentials ?? []),
@@ -61,6 +66,7 @@ export class MountRuntime extends SlotMap implements Mount {
     this.log = shared.log;
     this.timers = shared.timers;
     this.deadlines = shared.deadlines;
+    this.stall = { deadlines: shared.deadlines, ms: this.timeouts.write };
     this.nextId = shared.nextId;
     this.clients = shared.clients;
   }

@@ -19,6 +19,8 @@ export interface ServeOptions {
   tls?: ListenTls;
   /** How long a stop waits for answers under way, in milliseconds. @default 20000 */
   drainTimeout?: number;
+  /** How long a stop still takes new connections, and lets streams be, while `/readyz` says 503 already, in milliseconds. @default 0 */
+  lameDuck?: number;
   /** Listen on an address that others can reach, although no plugin authenticates. @default false */
   allowUnauthenticated?: boolean;
 }
@@ -49,7 +51,13 @@ const NODE_LIMITS = {
 
 /** @throws ProxyError `BAD_CONFIG`, or the system's error when the address cannot be had */
 export async function listen(penstock: Penstock, options: ServeOptions): Promise<PenstockServer> {
-  const { port = 3333, host = "127.0.0.1", drainTimeout = 20_000, allowUnauthenticated = false } = options;
+  const {
+    port = 3333,
+    host = "127.0.0.1",
+    allowUnauthenticated = false,
+    drainTimeout = 20_000,
+    lameDuck = 0,
+  } = options;
   if (options.socket === undefined) checkHost(penstock, host, allowUnauthenticated);
   const tls = options.tls && readListenTls(options.tls, ".");
   const socket = options.socket === undefined ? undefined : await claimSocket(options.socket);
@@ -80,6 +88,8 @@ export async function listen(penstock: Penstock, options: ServeOptions): Promise
     url,
     port: socket ? 0 : Number(new URL(url).port),
     async stop() {
+      penstock.announceStop();
+      if (lameDuck > 0) await new Promise((resolve) => setTimeout(resolve, lameDuck));
       // Requests that still arrive are told that their connection ends with the answer; exchanges under way know by drain().
       node?.prependListener("request", (_request, response) => response.setHeader("connection", "close"));
       const refused = server.close(false);
