@@ -242,6 +242,8 @@ export class Pipe implements Receiver {
   #next(): void {
     this.#flow();
     if (this.#chunks.length > 0 || this.#ended !== "no") this.#flush();
+    // A framer may hold back what came: the client gets its status line all the same.
+    else this.#outlet!.flushHead();
   }
 
   /** Stops or starts the source, by what waits here and whether the client reads. */
