@@ -3,7 +3,7 @@ import { standard, timeout } from "../_harness/plugins.ts";
 import { type RawConnection, rawClient, rawServer, within } from "../_harness/peers.ts";
 import { idOf, methodOf, scripted } from "../_harness/scripted.ts";
 import { testScope } from "../_harness/scope.ts";
-import { SSE_HEAD, call, chunk, front, jsonAnswer, plain, post } from "../_harness/wire.ts";
+import { SSE_HEAD, call, chunk, front, plain, post } from "../_harness/wire.ts";
 
 const use = testScope();
 const SESSION = "content-type: application/json\r\nmcp-session-id: s-1\r\nmcp-protocol-version: 2025-11-25\r\n";
