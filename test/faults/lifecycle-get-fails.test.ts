@@ -68,28 +68,33 @@ const GETS: [string, () => Scripted, string][] = [
 ];
 
 describe("LC-08 POST works and GET gives", () => {
-  test.each(GETS)("%s: healthy, push unavailable with the reason, and POSTs are untouched", async (_what, get, reason) => {
-    const server = await legacy(get);
-    const proxy = await proxyTo(server.server.url, FAST);
-    const slow = await use(rawClient(proxy.port));
-    slow.send(post(call(7, "tools/call")));
-    await expect.poll(async () => (await proxy.report()).push, { timeout: 5000 }).toEqual({ available: false, reason });
-    // More probes, and more refused GETs, beside the call.
-    const probes = () => server.seen.filter((name) => name === "POST initialize").length;
-    const before = probes();
-    await expect.poll(probes, { timeout: 5000 }).toBeGreaterThanOrEqual(before + 3);
-    server.opened.open();
-    expect(await slow.receiveResponse({ method: "POST" })).toMatchObject({
-      status: 200,
-      body: '{"jsonrpc":"2.0","id":7,"result":{}}',
-    });
-    expect(await proxy.report()).toMatchObject({
-      status: "healthy",
-      era: "legacy",
-      breaker: "closed",
-      push: { available: false, reason },
-    });
-  });
+  test.each(GETS)(
+    "%s: healthy, push unavailable with the reason, and POSTs are untouched",
+    async (_what, get, reason) => {
+      const server = await legacy(get);
+      const proxy = await proxyTo(server.server.url, FAST);
+      const slow = await use(rawClient(proxy.port));
+      slow.send(post(call(7, "tools/call")));
+      await expect
+        .poll(async () => (await proxy.report()).push, { timeout: 5000 })
+        .toEqual({ available: false, reason });
+      // More probes, and more refused GETs, beside the call.
+      const probes = () => server.seen.filter((name) => name === "POST initialize").length;
+      const before = probes();
+      await expect.poll(probes, { timeout: 5000 }).toBeGreaterThanOrEqual(before + 3);
+      server.opened.open();
+      expect(await slow.receiveResponse({ method: "POST" })).toMatchObject({
+        status: 200,
+        body: '{"jsonrpc":"2.0","id":7,"result":{}}',
+      });
+      expect(await proxy.report()).toMatchObject({
+        status: "healthy",
+        era: "legacy",
+        breaker: "closed",
+        push: { available: false, reason },
+      });
+    },
+  );
 
   test.each(GETS.filter(([what]) => what !== "the end at once"))(
     "%s: the client's own GET gets 405, and its POSTs go on",
@@ -115,7 +120,9 @@ test("LC-08 405 and 404 are final for the probes, which go on", async () => {
   for (const line of ["405 No", "404 No"]) {
     const server = await legacy(() => status(line));
     const proxy = await proxyTo(server.server.url, { ...FAST, interval: 30 });
-    await expect.poll(async () => (await proxy.report()).push?.reason, { timeout: 5000 }).toBe(`HTTP ${line.slice(0, 3)}`);
+    await expect
+      .poll(async () => (await proxy.report()).push?.reason, { timeout: 5000 })
+      .toBe(`HTTP ${line.slice(0, 3)}`);
     const before = server.seen.length;
     await expect.poll(() => server.seen.length, { timeout: 5000 }).toBeGreaterThan(before + 8);
     expect(server.seen.filter((name) => name.startsWith("GET"))).toHaveLength(1);

@@ -67,7 +67,9 @@ describe("LC-10 servers that are down at the start", () => {
     for (let i = 0; i < 6; i++) expect(await ask()).toBeGreaterThanOrEqual(502);
     const server = createServer((socket) => {
       socket.on("error", () => {});
-      socket.on("data", () => socket.end(jsonAnswer('{"jsonrpc":"2.0","id":1,"result":{}}', "200 OK", "connection: close\r\n")));
+      socket.on("data", () =>
+        socket.end(jsonAnswer('{"jsonrpc":"2.0","id":1,"result":{}}', "200 OK", "connection: close\r\n")),
+      );
     });
     await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
     await use(closeable({ close: () => stop(server) }));

@@ -19,7 +19,11 @@ async function start({
   drainTimeout = 5000,
   lameDuck = 0,
   env = {},
-}: { drainTimeout?: number; lameDuck?: number; env?: Record<string, string> } = {}): Promise<{ cli: Cli; opened: Gate; called: Gate }> {
+}: { drainTimeout?: number; lameDuck?: number; env?: Record<string, string> } = {}): Promise<{
+  cli: Cli;
+  opened: Gate;
+  called: Gate;
+}> {
   const [opened, called] = [gate(), gate()];
   const upstream = await use(
     rawServer(async (connection) => {
@@ -57,7 +61,10 @@ describe("LC-01 SIGTERM with 100 streams of both eras, 10 slow calls and 10 idle
   const CALLS = 10;
   const MODERN =
     "content-type: application/json\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: subscriptions/listen\r\n";
-  const META = { "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {} };
+  const META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+  };
   const listen = (id: string) =>
     JSON.stringify({
       jsonrpc: "2.0",
@@ -68,65 +75,73 @@ describe("LC-01 SIGTERM with 100 streams of both eras, 10 slow calls and 10 idle
   const posted = (body: string, headers = "content-type: application/json\r\n") =>
     `POST /mcp HTTP/1.1\r\nhost: localhost\r\naccept: application/json, text/event-stream\r\n${headers}content-length: ${body.length}\r\n\r\n${body}`;
 
-  test("every call ends with its answer, every stream as its era ends one, and with its terminal chunk", { timeout: 30_000 }, async () => {
-    const opened = gate();
-    const script = await scripted(async (request) => {
-      if (request.method === "GET") return SSE_HEAD + chunk(EVENT);
-      if (methodOf(request) === "subscriptions/listen")
-        return SSE_HEAD + chunk('data: {"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged"}\n\n');
-      await opened.promise;
-      return jsonAnswer(`{"jsonrpc":"2.0","id":${idOf(request)},"result":{}}`);
-    });
-    await use(script.server);
-    const config = { servers: { a: { url: `${script.server.url}/mcp` } }, drainTimeout: 10_000 };
-    const cwd = folderWith({ "penstock.config.json": config });
-    const cli = await use(startCli(["--port", "0"], { cwd }));
-    const each = async (count: number, request: (i: number) => string, until?: RegExp): Promise<RawClient[]> => {
-      const clients: RawClient[] = [];
-      for (let i = 0; i < count; i++) {
-        const client = await use(rawClient(cli.port));
-        client.send(request(i));
-        if (until) await client.receive(until, { timeout: 5000 });
-        clients.push(client);
-      }
-      return clients;
-    };
-    const idle = await each(10, () => plain("GET", "/healthz"), /\{"status":"ok"\}/);
-    const legacy = await each(STREAMS, () => get, /data: \{\}\n\n/);
-    const modern = await each(STREAMS, (i) => posted(listen(`listen:${i}`), MODERN), /acknowledged"\}\n\n/);
-    const callers = await each(CALLS, (i) => posted(call(i, "tools/call", '{"name":"slow"}')));
-    await expect.poll(() => script.seen.length, { timeout: 5000 }).toBe(2 * STREAMS + CALLS);
-
-    cli.kill("SIGTERM");
-    await stopping(cli, "SIGTERM");
-    for (const client of legacy) await client.receive(/retry: \d+\n\n\r\n0\r\n\r\n/, { timeout: 5000 });
-    for (const client of modern) await client.receive(/\n\r\n0\r\n\r\n/, { timeout: 5000 });
-    for (const client of idle) await within(client.ended, "the end of a connection");
-    for (const client of legacy) expect(client.response()).toMatchObject({ complete: true });
-    modern.forEach((client, i) => {
-      const { body, complete } = client.response();
-      const last = body.trimEnd().split("\n").at(-1)!;
-      expect(complete).toBe(true);
-      // MCP 2026-07-28, Subscriptions: the result of the request, and then the end.
-      expect(JSON.parse(last.slice("data: ".length))).toEqual({
-        jsonrpc: "2.0",
-        id: `listen:${i}`,
-        result: { resultType: "complete", _meta: { "io.modelcontextprotocol/subscriptionId": `listen:${i}` } },
+  test(
+    "every call ends with its answer, every stream as its era ends one, and with its terminal chunk",
+    { timeout: 30_000 },
+    async () => {
+      const opened = gate();
+      const script = await scripted(async (request) => {
+        if (request.method === "GET") return SSE_HEAD + chunk(EVENT);
+        if (methodOf(request) === "subscriptions/listen")
+          return SSE_HEAD + chunk('data: {"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged"}\n\n');
+        await opened.promise;
+        return jsonAnswer(`{"jsonrpc":"2.0","id":${idOf(request)},"result":{}}`);
       });
-    });
-    await expect(rawClient(cli.port)).rejects.toThrow("ECONNREFUSED");
+      await use(script.server);
+      const config = { servers: { a: { url: `${script.server.url}/mcp` } }, drainTimeout: 10_000 };
+      const cwd = folderWith({ "penstock.config.json": config });
+      const cli = await use(startCli(["--port", "0"], { cwd }));
+      const each = async (count: number, request: (i: number) => string, until?: RegExp): Promise<RawClient[]> => {
+        const clients: RawClient[] = [];
+        for (let i = 0; i < count; i++) {
+          const client = await use(rawClient(cli.port));
+          client.send(request(i));
+          if (until) await client.receive(until, { timeout: 5000 });
+          clients.push(client);
+        }
+        return clients;
+      };
+      const idle = await each(10, () => plain("GET", "/healthz"), /\{"status":"ok"\}/);
+      const legacy = await each(STREAMS, () => get, /data: \{\}\n\n/);
+      const modern = await each(STREAMS, (i) => posted(listen(`listen:${i}`), MODERN), /acknowledged"\}\n\n/);
+      const callers = await each(CALLS, (i) => posted(call(i, "tools/call", '{"name":"slow"}')));
+      await expect.poll(() => script.seen.length, { timeout: 5000 }).toBe(2 * STREAMS + CALLS);
 
-    opened.open();
-    for (const [i, client] of callers.entries()) {
-      const { status, body, headers, complete } = await client.receiveResponse({ method: "POST" });
-      expect({ status, complete, id: (JSON.parse(body) as { id: number }).id }).toEqual({ status: 200, complete: true, id: i });
-      expect(headers.connection).toBe("close");
-    }
-    const { code, ms } = await within(cli.exited, "the exit", { timeout: 5000 });
-    expect(code).toBe(0);
-    expect(ms).toBeLessThan(11_000);
-    expect(cli.stderr()).not.toMatch(/error|PLUGIN_FAILED/i);
-  });
+      cli.kill("SIGTERM");
+      await stopping(cli, "SIGTERM");
+      for (const client of legacy) await client.receive(/retry: \d+\n\n\r\n0\r\n\r\n/, { timeout: 5000 });
+      for (const client of modern) await client.receive(/\n\r\n0\r\n\r\n/, { timeout: 5000 });
+      for (const client of idle) await within(client.ended, "the end of a connection");
+      for (const client of legacy) expect(client.response()).toMatchObject({ complete: true });
+      modern.forEach((client, i) => {
+        const { body, complete } = client.response();
+        const last = body.trimEnd().split("\n").at(-1)!;
+        expect(complete).toBe(true);
+        // MCP 2026-07-28, Subscriptions: the result of the request, and then the end.
+        expect(JSON.parse(last.slice("data: ".length))).toEqual({
+          jsonrpc: "2.0",
+          id: `listen:${i}`,
+          result: { resultType: "complete", _meta: { "io.modelcontextprotocol/subscriptionId": `listen:${i}` } },
+        });
+      });
+      await expect(rawClient(cli.port)).rejects.toThrow("ECONNREFUSED");
+
+      opened.open();
+      for (const [i, client] of callers.entries()) {
+        const { status, body, headers, complete } = await client.receiveResponse({ method: "POST" });
+        expect({ status, complete, id: (JSON.parse(body) as { id: number }).id }).toEqual({
+          status: 200,
+          complete: true,
+          id: i,
+        });
+        expect(headers.connection).toBe("close");
+      }
+      const { code, ms } = await within(cli.exited, "the exit", { timeout: 5000 });
+      expect(code).toBe(0);
+      expect(ms).toBeLessThan(11_000);
+      expect(cli.stderr()).not.toMatch(/error|PLUGIN_FAILED/i);
+    },
+  );
 
   test("a stream ends between two events, never inside of one", async () => {
     const rest = gate();
@@ -148,8 +163,11 @@ describe("LC-01 SIGTERM with 100 streams of both eras, 10 slow calls and 10 idle
     await stopping(cli, "SIGTERM");
     rest.open();
     await client.receive(/0\r\n\r\n$/);
-    expect(client.response()).toMatchObject({ // Where messages are framed, no part of an event leaves before it is whole.
-      body: expect.stringMatching(/^(?:data: one\n\n)?retry: \d+\n\n$/), complete: true });
+    expect(client.response()).toMatchObject({
+      // Where messages are framed, no part of an event leaves before it is whole.
+      body: expect.stringMatching(/^(?:data: one\n\n)?retry: \d+\n\n$/),
+      complete: true,
+    });
     expect(await within(cli.exited, "the exit")).toMatchObject({ code: 0 });
   });
 });

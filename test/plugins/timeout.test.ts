@@ -24,7 +24,10 @@ async function clientOf(url: string, plugins: unknown, server: object = {}) {
 }
 
 describe("limits", () => {
-  const OPTIONS = { methods: { "tools/call": 400, "resources/*": 80 }, tools: { quick_: 60, "fast_*": { headers: 60 } } };
+  const OPTIONS = {
+    methods: { "tools/call": 400, "resources/*": 80 },
+    tools: { quick_: 60, "fast_*": { headers: 60 } },
+  };
 
   test.each([
     ["a tool by pattern", tool("fast_one"), 60],
@@ -60,7 +63,10 @@ describe("limits", () => {
 
   test("total is for all of an answer, however lively it is; with an error for what is pending", async () => {
     const { server } = await silent(true);
-    const client = await clientOf(server.url, [standard().filter((p) => p.name !== "timeout"), timeout({ total: 400 })]);
+    const client = await clientOf(server.url, [
+      standard().filter((p) => p.name !== "timeout"),
+      timeout({ total: 400 }),
+    ]);
     client.send(post(tool("slow"), "/mcp", SESSION));
     const connection = await server.connection();
     await client.receive(/\r\n\r\n/);
@@ -135,8 +141,10 @@ describe("a legacy server", () => {
 test("a modern server is told by the end of the connection alone", async () => {
   const { server, requests } = await silent();
   const client = await clientOf(server.url, [timeout()], { timeouts: { call: 60 } });
-  const meta = '"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}';
-  const headers = "content-type: application/json\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\nmcp-name: slow\r\n";
+  const meta =
+    '"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}';
+  const headers =
+    "content-type: application/json\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\nmcp-name: slow\r\n";
   client.send(post(call(1, "tools/call", `{"name":"slow",${meta}}`), "/mcp", headers));
   expect((await client.receiveResponse()).status).toBe(504);
   await within((await server.connection()).closed, "the release");
