@@ -1,12 +1,16 @@
 /** Configuration in, h3 app out: the path table, what is refused outside of it, and the life of the plugins. */
-import { H3 } from "h3";
+import { H3, type H3Event } from "h3";
 import { Bag } from "./bag.ts";
 import { callServer } from "./call.ts";
 import { ClientMemory } from "./clients.ts";
 import { Deadlines } from "./deadlines.ts";
+import type { Outgoing } from "./down.ts";
 import { ProxyError, describeAside } from "./errors.ts";
-import { type RequestContext, createDoor, errorToResponse } from "./front/door.ts";
+import { type RequestContext, createDoor, refusal } from "./front/door.ts";
 import { type Running, serveMount, serveRoute } from "./front/http.ts";
+import type { Inbound } from "./front/inbound.ts";
+import { toResponse } from "./front/outlet.ts";
+import { WebRequest } from "./front/web-request.ts";
 import { orderPlugins } from "./hooks.ts";
 import { type Logger, SILENT } from "./log.ts";
 import { MountRuntime, type Shared } from "./mount.ts";
@@ -16,17 +20,19 @@ import { RoutePath, checkRoute } from "./routes.ts";
 import type { PenstockServer, ServeOptions } from "./serve.ts";
 import { Timers } from "./timers.ts";
 import { createHttpDriver } from "./upstream/http.ts";
-import type { App, Awaitable, Json, Mount, PenstockConfig, Plugin } from "./types.ts";
+import type { App, Json, Mount, PenstockConfig, Plugin } from "./types.ts";
 
 /** A running proxy. */
 export interface Penstock {
   /** Answers one request; mountable in any h3, Hono or fetch-handler app. */
-  readonly fetch: (request: Request) => Awaitable<Response>;
+  readonly fetch: (request: Request) => Promise<Response>;
   readonly mounts: readonly (Mount & { readonly plugins: readonly Plugin[] })[];
   /** The effective path table, most specific first. */
   readonly paths: readonly PathClaim[];
   /** Resolves when every plugin is set up; `fetch` and `serve` wait for it. Rejects when one fails. */
   ready(): Promise<void>;
+  /** Where the proxy tells what happens. */
+  readonly log: Logger;
   /** Listens. @throws ProxyError or the system's error when the address cannot be had */
   serve(options?: ServeOptions): Promise<PenstockServer>;
   /** Says that it is about to stop, to load balancers (`/readyz`) and plugins; nothing ends yet. */
@@ -66,6 +72,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
     deadlines: new Deadlines(),
     clients: new ClientMemory(),
     nextId: createIds(),
+    writeTimeout: config.clientLimits?.write ?? WRITE_TIMEOUT,
     connect: options.connect ?? createHttpDriver,
   };
   const mounts = Object.entries(config.servers).map(
@@ -76,20 +83,31 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   const guards = rootPlugins.filter((plugin) => plugin.guard);
   const authenticators = rootPlugins.filter((plugin) => plugin.authenticate);
   const running: Running = new Bag();
-  const app = new H3({ silent: true, onError: (error, event) => errorToResponse(error, log, event.req) });
+  const context = (event: H3Event): RequestContext => event.context as never;
+  const app = new H3({
+    silent: true,
+    onError(error, event) {
+      context(event).outgoing = refusal(error, log, context(event).inbound);
+    },
+  });
   const origin = createPublicOrigin(config);
   /** Mounts by the paths that have no parameter: no pattern is more specific, so most requests need no router. */
   const direct = new Map<string, MountRuntime>();
   const enter = createDoor({
     guards,
-    origin,
     log,
-    route(request, head) {
-      const mount = direct.get((request.runtime?.node?.req as { url?: string } | undefined)?.url ?? "");
-      if (mount) return serveMount(mount, request, head, running);
-      return app.request(request, undefined, { head } satisfies RequestContext as never);
+    route(inbound) {
+      const mount = direct.get(inbound.target);
+      return mount ? serveMount(mount, inbound, running) : routed(inbound);
     },
   });
+  /** h3 finds who answers; the answer itself goes beside it, since it need not be a web `Response`. */
+  async function routed(inbound: Inbound): Promise<Outgoing> {
+    const found: RequestContext = { inbound };
+    // The method is the handlers' affair, and some are refused by `Request`.
+    await app.request(new Request(inbound.url), undefined, found as never);
+    return found.outgoing ?? refusal(new ProxyError("NOT_FOUND"), log, inbound);
+  }
   const table = new PathTable();
   const routes = new Map<string, RoutePath>();
   const reports: ((mount: Mount) => Json | void)[] = [];
@@ -97,7 +115,9 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
     for (const path of mount.paths) {
       table.claim({ path, methods: "all", owner: `server '${mount.server}'`, access: "mount" });
       if (!/[:*]/.test(path)) direct.set(path, mount);
-      app.all(path, (event) => serveMount(mount, event.req, (event.context as never as RequestContext).head, running));
+      app.all(path, async (event) => {
+        context(event).outgoing = await serveMount(mount, context(event).inbound, running);
+      });
     }
   }
 
@@ -127,9 +147,9 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
         if (!known) {
           const made = (known = new RoutePath(authenticators));
           routes.set(shape(path), made);
-          app.all(path, (event) =>
-            serveRoute(made, event.req, (event.context as never as RequestContext).head, shared.deadlines),
-          );
+          app.all(path, async (event) => {
+            context(event).outgoing = await serveRoute(made, context(event).inbound);
+          });
         }
         known.add(route, plugin);
       },
@@ -157,11 +177,14 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   }
 
   return {
-    fetch(request) {
-      if (open) return enter(request);
-      return ready().then(() => enter(request));
+    async fetch(request) {
+      if (!open) await ready();
+      const inbound = new WebRequest(request, shared.deadlines, origin);
+      request.signal.addEventListener("abort", () => inbound.closed(false), { once: true });
+      return toResponse(await enter(inbound), inbound);
     },
     mounts,
+    log,
     get paths() {
       return table.sorted();
     },
@@ -169,11 +192,13 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
     async serve(serveOptions) {
       await ready();
       const { listen } = await import("./serve.ts");
-      return listen(this, {
+      const handler = { origin, handle: enter, refuse: (error: ProxyError) => refusal(error, log) };
+      return listen(this, handler, {
         port: config.port,
         host: config.host,
         socket: config.socket,
         tls: config.tls,
+        clientLimits: config.clientLimits,
         drainTimeout: config.drainTimeout,
         lameDuck: config.lameDuck,
         allowUnauthenticated: config.allowUnauthenticated,
@@ -210,6 +235,9 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
     },
   };
 }
+
+/** In milliseconds. */
+const WRITE_TIMEOUT = 60_000;
 
 /** Ids of exchanges: random per proxy, so that two of them do not meet in one log, and counted within it. */
 function createIds(): () => string {

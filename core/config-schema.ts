@@ -32,10 +32,7 @@ const server = z.strictObject({
   headers: strings.optional(),
   path: z.union([path, z.array(path).min(1)]).optional(),
   plugins,
-  timeouts: z
-    .strictObject({ connect: ms, headers: ms, call: ms, body: ms, stream: ms, write: ms })
-    .partial()
-    .optional(),
+  timeouts: z.strictObject({ connect: ms, headers: ms, call: ms, body: ms, stream: ms }).partial().optional(),
   tls: z
     .strictObject({
       ca: z.union([z.string(), z.array(z.string())]),
@@ -60,6 +57,16 @@ const schema = z.strictObject({
   host: z.string().min(1, 'an address such as "127.0.0.1"').optional(),
   socket: z.string('a path such as "/run/penstock.sock"').min(1, 'a path such as "/run/penstock.sock"').optional(),
   tls: z.strictObject({ cert: z.string(), key: z.string(), passphrase: z.string().optional() }).optional(),
+  clientLimits: z
+    .strictObject({
+      headers: ms,
+      body: ms,
+      write: ms,
+      idle: ms,
+      connections: z.int("a whole number").min(1, "1 or more"),
+    })
+    .partial()
+    .optional(),
   drainTimeout: ms.optional(),
   lameDuck: ms.optional(),
   allowUnauthenticated: z.boolean().optional(),

@@ -18,6 +18,13 @@ export type ErrorCode =
   | "FORBIDDEN_HOST"
   | "FORBIDDEN_ORIGIN"
   | "INVALID_TARGET"
+  | "INVALID_HTTP"
+  | "HTTP_VERSION"
+  | "TARGET_TOO_LONG"
+  | "HEAD_TOO_LARGE"
+  | "HEAD_TIMEOUT"
+  | "EXPECTATION_FAILED"
+  | "OVERLOADED"
   | "NOT_FOUND"
   | "METHOD_NOT_ALLOWED"
   | "UNSUPPORTED_MEDIA_TYPE"
@@ -74,6 +81,13 @@ const table: Record<ErrorCode, ErrorRow> = {
     rpc: -32600,
     text: "The request line or the Host field is not valid, or can be read in two ways.",
   },
+  INVALID_HTTP: { status: 400, rpc: -32600, text: "This is not HTTP/1.1, or it can be read in two ways." },
+  HTTP_VERSION: { status: 505, rpc: -31505, text: "Only HTTP/1.1 and HTTP/1.0 are spoken here." },
+  TARGET_TOO_LONG: { status: 414, rpc: -31414, text: "The request line is longer than 8 KiB." },
+  HEAD_TOO_LARGE: { status: 431, rpc: -31431, text: "The header fields are more than 200, or larger than 16 KiB." },
+  HEAD_TIMEOUT: { status: 408, rpc: -31408, text: "The header fields did not arrive in time." },
+  EXPECTATION_FAILED: { status: 417, rpc: -31417, text: "No expectation but 100-continue can be met." },
+  OVERLOADED: { status: 503, rpc: -31503, text: "The proxy has as many connections as it can hold. Try again." },
   NOT_FOUND: {
     status: 404,
     rpc: -31404,

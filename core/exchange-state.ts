@@ -10,16 +10,14 @@ import type { MessageRow } from "./hooks.ts";
 import type { Logger } from "./log.ts";
 import type { MountRuntime } from "./mount.ts";
 import { SlotMap } from "./slots.ts";
-import type { ClientInfo, Exchange, Message, Outcome, Principal, RequestHead } from "./types.ts";
+import type { Awaitable, ClientInfo, Exchange, Message, Outcome, Principal, RequestHead } from "./types.ts";
 
 /** A request as a front hands it in. */
-export interface Incoming {
-  head: RequestHead;
-  method: "POST" | "GET" | "DELETE";
-  /** Header fields as they came: name, value, name, value … */
-  fields: readonly string[];
-  /** Reads the posted body, whole and within the mount's limit. @throws ProxyError */
-  read(): Promise<Uint8Array>;
+export interface Incoming extends RequestHead {
+  /** name, value, name, value … as they came; names in lower case. */
+  readonly fields: readonly string[];
+  /** Reads the posted body, whole. @param limit in bytes @throws ProxyError */
+  read(limit: number): Awaitable<Uint8Array>;
 }
 
 export abstract class ExchangeState extends SlotMap implements Exchange {
@@ -43,8 +41,6 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
   #error: ProxyError | undefined;
   asked = false;
   #finished = false;
-  /** The proxy stops: the answer says that its connection ends with it. */
-  draining = false;
 
   constructor(mount: MountRuntime, incoming: Incoming, origin: Exchange["origin"] = "client") {
     super();
@@ -57,7 +53,7 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
     return (this.#id ??= plainId(this.request.headers.get("x-request-id")) ?? this.mount.nextId());
   }
   get request(): RequestHead {
-    return this.incoming.head;
+    return this.incoming;
   }
   get log(): Logger {
     return this.mount.log;
@@ -130,7 +126,6 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
 
   /** The proxy stops: streams are brought to their end by the transforms that know how. */
   drain(): void {
-    this.draining = true;
     if (this.outgoing?.body instanceof Pipe) this.outgoing.body.drain();
   }
 

@@ -83,7 +83,8 @@ export class ExchangeRun extends ExchangeState implements DownHost {
       this.row = hooks.messages("legacy", undefined);
       return;
     }
-    const bytes = await this.incoming.read();
+    let bytes = this.incoming.read(this.mount.maxRequestBytes);
+    if (bytes instanceof Promise) bytes = await bytes;
     this.bytesUp = bytes.length;
     try {
       this.posted = scan(bytes);
@@ -147,7 +148,7 @@ export class ExchangeRun extends ExchangeState implements DownHost {
     const signal = this.mount.hooks.forward.length > 0 ? this.signal : NEVER;
     const headers = forwardedHeaders(fields, this.mount.notForwarded);
     if (this.#before) renewMirrors(headers, this.#before, this.heldMessage!, this.client.era);
-    return { method, headers, body: this.body, signal };
+    return { method: method as UpstreamRequest["method"], headers, body: this.body, signal };
   }
 
   /** The onion: the hooks from `i` on, then the driver. @param about what is known of the message that is sent */

@@ -30,6 +30,7 @@ export type {
   ByteTransform,
   CallAs,
   ClientInfo,
+  ClientLimits,
   Direction,
   Early,
   Era,

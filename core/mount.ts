@@ -23,6 +23,8 @@ export interface Shared {
   clients: ClientMemory;
   /** The next id of an exchange. */
   nextId: () => string;
+  /** Longest time that a client takes nothing of what waits for it, in milliseconds; 0 is no limit. */
+  writeTimeout: number;
   /** Speaks to a server. */
   connect: (name: string, config: ServerConfig) => Driver;
 }
@@ -66,7 +68,7 @@ export class MountRuntime extends SlotMap implements Mount {
     this.log = shared.log;
     this.timers = shared.timers;
     this.deadlines = shared.deadlines;
-    this.stall = { deadlines: shared.deadlines, ms: this.timeouts.write };
+    this.stall = { deadlines: shared.deadlines, ms: shared.writeTimeout };
     this.nextId = shared.nextId;
     this.clients = shared.clients;
   }

@@ -1,8 +1,7 @@
 /** Routes of plugins: who may call them, which methods a path has, and what they are given. */
 import { ProxyError, isProxyError } from "./errors.ts";
-import type { Head } from "./front/head.ts";
 import { ANONYMOUS } from "./define.ts";
-import type { Access, Answer, Plugin, Principal, Route } from "./types.ts";
+import type { Access, Answer, Plugin, Principal, RequestHead, Route } from "./types.ts";
 
 const ACCESS: readonly Access[] = ["public", "principal", "details"];
 const METHODS: readonly Route["method"][] = ["GET", "POST", "PUT", "DELETE", "OPTIONS"];
@@ -22,7 +21,7 @@ export class RoutePath {
   }
 
   /** @param text reads the body @throws ProxyError */
-  async serve(head: Head, text: () => Promise<string>): Promise<Answer | Response> {
+  async serve(head: RequestHead, text: () => Promise<string>): Promise<Answer | Response> {
     const method = head.method === "HEAD" ? "GET" : head.method;
     const found = this.#routes.get(method);
     if (!found) throw new ProxyError("METHOD_NOT_ALLOWED", { headers: { allow: this.#allow() } });
@@ -50,7 +49,7 @@ export class RoutePath {
   }
 
   /** Details are for local callers too: whoever sits at the machine can read its log. */
-  async #whoAsks(head: Head, access: Access): Promise<Principal | Answer | Response | undefined> {
+  async #whoAsks(head: RequestHead, access: Access): Promise<Principal | Answer | Response | undefined> {
     for (const plugin of this.#authenticators) {
       const found = await plugin.authenticate!(head, undefined);
       if (found) return found;

@@ -1,11 +1,11 @@
 /** Listening, and the orderly stop: no new work, streams brought to their end, a deadline for the rest. */
-import type { Server } from "node:http";
-import { serve } from "srvx/node";
 import type { Penstock } from "./app.ts";
 import { ProxyError } from "./errors.ts";
+import { type Handler, createHttpServer } from "./front/http1/server.ts";
+import { roomForConnections } from "./open-files.ts";
 import { readListenTls } from "./pem.ts";
 import { isLoopbackHost } from "./public-url.ts";
-import type { ListenTls } from "./types.ts";
+import type { ClientLimits, ListenTls } from "./types.ts";
 import { claimSocket } from "./unix-socket.ts";
 
 export interface ServeOptions {
@@ -17,6 +17,8 @@ export interface ServeOptions {
   socket?: string;
   /** Listen with TLS. */
   tls?: ListenTls;
+  /** Towards clients. */
+  clientLimits?: ClientLimits;
   /** How long a stop waits for answers under way, in milliseconds. @default 20000 */
   drainTimeout?: number;
   /** How long a stop still takes new connections, and lets streams be, while `/readyz` says 503 already, in milliseconds. @default 0 */
@@ -37,20 +39,8 @@ export interface PenstockServer {
   close(): Promise<void>;
 }
 
-/** A head must be there within 15 s; bodies have a limit of their own, and streams none. Strict, whatever NODE_OPTIONS says. */
-const NODE_LIMITS = {
-  headersTimeout: 15_000,
-  requestTimeout: 0,
-  keepAliveTimeout: 75_000,
-  handshakeTimeout: 15_000,
-  connectionsCheckingInterval: 5000,
-  maxHeaderSize: 16 * 1024,
-  insecureHTTPParser: false,
-  requireHostHeader: true,
-};
-
 /** @throws ProxyError `BAD_CONFIG`, or the system's error when the address cannot be had */
-export async function listen(penstock: Penstock, options: ServeOptions): Promise<PenstockServer> {
+export async function listen(penstock: Penstock, handler: Handler, options: ServeOptions): Promise<PenstockServer> {
   const {
     port = 3333,
     host = "127.0.0.1",
@@ -61,44 +51,36 @@ export async function listen(penstock: Penstock, options: ServeOptions): Promise
   if (options.socket === undefined) checkHost(penstock, host, allowUnauthenticated);
   const tls = options.tls && readListenTls(options.tls, ".");
   const socket = options.socket === undefined ? undefined : await claimSocket(options.socket);
-  // node:http on every runtime: Bun and Deno have it, and there it sends heads at once and notices clients that leave.
-  const server = serve({
-    fetch: penstock.fetch,
-    port,
-    hostname: host,
-    silent: true,
-    // srvx installs signal handlers of its own, but not where CI or TEST is set; a stop must be the same everywhere.
-    gracefulShutdown: false,
-    // With TLS srvx would speak HTTP/2: another data path.
-    node: { ...NODE_LIMITS, ...tls, http2: false, ...(socket && { path: options.socket }) },
-    manual: true,
+  const server = createHttpServer(handler, {
+    tls,
+    isPrivate: socket !== undefined,
+    limits: { connections: roomForConnections(), ...options.clientLimits },
+    onError: (error) => penstock.log.warn(() => `A connection could not be accepted: ${error.message}`),
   });
-  const node = server.node?.server as Server | undefined;
-  if (socket) await socket.bind(() => server.serve());
-  else await server.serve();
-  const url = socket ? `unix:${options.socket}` : server.url!.replace(/\/$/, "");
-  const idle = () => penstock.active === 0;
+  if (socket) await socket.bind(() => server.listen({ path: options.socket! }));
+  else await server.listen({ port, host });
+  const scheme = tls ? "https" : "http";
+  const url = socket
+    ? `unix:${options.socket}`
+    : `${scheme}://${host.includes(":") ? `[${host}]` : host}:${server.port}`;
   let closed: Promise<void> | undefined;
 
   async function close(): Promise<void> {
-    await Promise.all([penstock.close(), server.close(true)]);
+    await Promise.all([penstock.close(), server.close()]);
     socket?.release();
   }
   return {
     url,
-    port: socket ? 0 : Number(new URL(url).port),
+    port: server.port,
     async stop() {
       penstock.announceStop();
       if (lameDuck > 0) await new Promise((resolve) => setTimeout(resolve, lameDuck));
-      // Requests that still arrive are told that their connection ends with the answer; exchanges under way know by drain().
-      node?.prependListener("request", (_request, response) => response.setHeader("connection", "close"));
-      const refused = server.close(false);
+      server.drain();
       penstock.drain();
       const deadline = performance.now() + drainTimeout;
-      while (!idle() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
-      node?.closeIdleConnections();
+      while ((penstock.active > 0 || server.isBusy) && performance.now() < deadline)
+        await new Promise((resolve) => setTimeout(resolve, 20));
       await (closed ??= close());
-      await refused;
     },
     close: () => (closed ??= close()),
   };

@@ -7,7 +7,6 @@ const TIMEOUTS: Readonly<Required<Timeouts>> = {
   call: 300_000,
   body: 30_000,
   stream: 0,
-  write: 60_000,
 };
 
 /** The limits of a server, with the defaults where its configuration says nothing. */

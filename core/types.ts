@@ -333,6 +333,20 @@ export interface Plugin {
 /** What a list of plugins may contain: presets nest, falsy entries vanish. */
 export type PluginOption = Plugin | false | null | undefined | "" | 0 | readonly PluginOption[];
 
+/** Limits towards clients. Times are in milliseconds; 0 means none. */
+export interface ClientLimits {
+  /** For the head of a request, from its first byte or from the connection's beginning. @default 15000 */
+  headers?: number;
+  /** Between two pieces of a posted body. @default 30000 */
+  body?: number;
+  /** A client is cut off that takes nothing for this long of what waits for it. @default 60000 */
+  write?: number;
+  /** Until the next request on a connection. @default 75000 */
+  idle?: number;
+  /** Connections at a time; more are answered 503. @default what the limit of open files leaves room for */
+  connections?: number;
+}
+
 /** Limits in time, in milliseconds. 0 means none. */
 export interface Timeouts {
   /** TCP and TLS set-up. @default 5000 */
@@ -345,8 +359,6 @@ export interface Timeouts {
   body?: number;
   /** Between two pieces of an event stream: silence is normal there. @default 0 */
   stream?: number;
-  /** A client that takes nothing for this long, although something waits for it, is cut off. @default 60000 */
-  write?: number;
 }
 
 /** TLS towards a server. Values are PEM text; in a config file also paths, relative to the file. */
@@ -406,6 +418,7 @@ export interface PenstockConfig {
   socket?: string;
   /** Listen with TLS. */
   tls?: ListenTls;
+  clientLimits?: ClientLimits;
   /** How long a stop waits for answers under way, in milliseconds. @default 20000 */
   drainTimeout?: number;
   /** How long a stop still takes new connections while `/readyz` says 503 already, so that load balancers notice first, in milliseconds. @default 0 */

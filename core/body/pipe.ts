@@ -153,8 +153,9 @@ export class Pipe implements Receiver {
     if (words && !this.blocked) this.#outlet!.write(words);
     this.#over = true;
     this.#options.source.abort();
-    this.#outlet!.cut();
+    // First why, then that it ends.
     this.#close(error);
+    this.#outlet!.cut();
   }
 
   #schedule(): void {

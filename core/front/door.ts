@@ -1,41 +1,39 @@
 /** Where every HTTP request comes in: what the core refuses, the guards, then routing. And what is said where no exchange answers. */
 import type { HTTPError } from "h3";
-import type { ServerRequest } from "srvx";
 import { jsonText } from "../body/body.ts";
 import { errorResponse } from "../body/message.ts";
+import type { Outgoing } from "../down.ts";
 import { ProxyError, isProxyError } from "../errors.ts";
 import { HeaderList } from "../headers.ts";
 import type { Logger } from "../log.ts";
-import type { PublicOrigin } from "../public-url.ts";
 import type { Answer, Awaitable, Plugin } from "../types.ts";
-import { Head } from "./head.ts";
-import { toResponse } from "./http.ts";
+import { toOutgoing } from "./http.ts";
+import type { Inbound } from "./inbound.ts";
 import { createTargetCheck } from "./target.ts";
 
 /** What the core keeps beside a request while h3 routes it. */
 export interface RequestContext {
-  head: Head;
+  readonly inbound: Inbound;
+  outgoing?: Outgoing;
 }
 
 export interface DoorOptions {
   /** Plugins of the root list with a `guard` hook, in order. */
   guards: readonly Plugin[];
-  origin: PublicOrigin;
   log: Logger;
   /** Answers a request that may come in. Never rejects. */
-  route: (request: ServerRequest, head: Head) => Awaitable<Response>;
+  route: (inbound: Inbound) => Awaitable<Outgoing>;
 }
 
 /** @returns answers one request; never rejects */
-export function createDoor({ guards, origin, log, route }: DoorOptions): (request: Request) => Awaitable<Response> {
+export function createDoor({ guards, log, route }: DoorOptions): (inbound: Inbound) => Awaitable<Outgoing> {
   const targetError = createTargetCheck();
-  const refuse = (error: unknown, request: ServerRequest) => errorToResponse(error, log, request);
 
   /** The first guard that answers decides. One that fails lets nobody pass, unless it says otherwise. */
-  function askGuards(head: Head, added: HeaderList): Answer | Response | undefined {
+  function askGuards(inbound: Inbound, added: HeaderList): Answer | Response | undefined {
     for (const plugin of guards) {
       try {
-        const early = plugin.guard!(head, added);
+        const early = plugin.guard!(inbound, added);
         if (early) return early;
       } catch (cause) {
         if (isProxyError(cause)) throw cause;
@@ -46,43 +44,41 @@ export function createDoor({ guards, origin, log, route }: DoorOptions): (reques
     }
   }
 
-  return (request) => {
-    const wrong = targetError(request);
-    if (wrong !== undefined) return refuse(new ProxyError("INVALID_TARGET", { hint: wrong }), request);
-    const head = new Head(request, origin);
-    if (guards.length === 0) return route(request, head);
+  return (inbound) => {
+    const wrong = targetError(inbound);
+    if (wrong !== undefined) return refusal(new ProxyError("INVALID_TARGET", { hint: wrong }), log, inbound);
+    if (guards.length === 0) return route(inbound);
     const added = new HeaderList();
-    let response: Awaitable<Response>;
+    let outgoing: Awaitable<Outgoing>;
     try {
-      const early = askGuards(head, added);
-      response = early ? toResponse(early, request) : route(request, head);
+      const early = askGuards(inbound, added);
+      outgoing = early ? toOutgoing(early, inbound) : route(inbound);
     } catch (cause) {
-      response = refuse(cause, request);
+      outgoing = refusal(cause, log, inbound);
     }
-    if (added.flat.length === 0) return response;
-    return response instanceof Promise
-      ? response.then((later) => withFields(later, added))
-      : withFields(response, added);
+    if (added.flat.length === 0) return outgoing;
+    return outgoing instanceof Promise
+      ? outgoing.then((later) => withFields(later, added))
+      : withFields(outgoing, added);
   };
 }
 
 /** `Vary` adds up (RFC 9110 §12.5.5); other fields are the guard's to decide. */
-function withFields(response: Response, added: HeaderList): Response {
-  const { headers } = response;
+function withFields(outgoing: Outgoing, added: HeaderList): Outgoing {
   for (const [name, value] of added) {
-    if (name === "vary") headers.append(name, value);
-    else headers.set(name, value);
+    if (name === "vary") outgoing.headers.append(name, value);
+    else outgoing.headers.set(name, value);
   }
-  return response;
+  return outgoing;
 }
 
-/** Everything that no exchange answers: unknown paths, malformed URLs, refusals, failures of routes. */
-export function errorToResponse(error: unknown, log: Logger, request: ServerRequest): Response {
+/** Everything that no exchange answers: unknown paths, malformed requests, refusals, failures of routes. */
+export function refusal(error: unknown, log: Logger, inbound?: Inbound): Outgoing {
   const known = isProxyError(error) ? error : fromHttpError(error);
   if (known.code === "INTERNAL" || known.code === "PLUGIN_FAILED") log.error(() => known.toLog());
   else log.debug(() => known.toLog());
   const body = errorResponse(null, { code: known.rpcCode, message: known.message, data: { code: known.code } });
-  return toResponse(jsonText(JSON.stringify(body), known.status, known.details.headers), request);
+  return toOutgoing(jsonText(JSON.stringify(body), known.status, known.details.headers), inbound);
 }
 
 function fromHttpError(error: unknown): ProxyError {

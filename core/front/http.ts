@@ -1,21 +1,15 @@
-/** Streamable HTTP clients (MCP 2025-11-25 and 2026-07-28, Transports): a request becomes an exchange, its outcome a response. */
-import type { ServerRequest } from "srvx";
-import { FastResponse } from "srvx/node";
+/** Streamable HTTP clients (MCP 2025-11-25 and 2026-07-28, Transports): a request becomes an exchange, its outcome what is written. */
 import type { Bag } from "../bag.ts";
-import { type AnyBody, discard } from "../body/body.ts";
+import { type AnyBody, discard, fromResponse } from "../body/body.ts";
 import { Pipe } from "../body/pipe.ts";
-import { ProxyError } from "../errors.ts";
-import { HeaderList, isEventStream } from "../headers.ts";
 import type { Outgoing } from "../down.ts";
+import { ProxyError } from "../errors.ts";
 import { ExchangeRun } from "../exchange.ts";
-import type { Incoming } from "../exchange-state.ts";
+import { HeaderList } from "../headers.ts";
 import type { MountRuntime } from "../mount.ts";
-import type { Deadlines } from "../deadlines.ts";
 import type { RoutePath } from "../routes.ts";
 import type { Answer } from "../types.ts";
-import type { Head } from "./head.ts";
-import { type NodeReadable, readNodeBody, readWebBody } from "./read-body.ts";
-import { type NodeWritable, PipeableBody, toWebStream } from "./outlet.ts";
+import type { Inbound } from "./inbound.ts";
 
 const ALLOW = "GET, POST, DELETE";
 const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
@@ -24,113 +18,50 @@ const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
 export type Running = Bag<ExchangeRun>;
 
 /** Serves one request to a mount. Never rejects. */
-export async function serveMount(
-  mount: MountRuntime,
-  request: ServerRequest,
-  head: Head,
-  running: Running,
-): Promise<Response> {
-  const { method } = request;
-  const node = request.runtime?.node as { req: NodeReadable; res?: NodeResponse } | undefined;
-  const incoming: Incoming = {
-    head,
-    method: method as Incoming["method"],
-    fields: node ? node.req.rawHeaders : [...request.headers].flat(),
-    read: () =>
-      node
-        ? readNodeBody(node, mount.maxRequestBytes, mount.deadlines)
-        : readWebBody(request, mount.maxRequestBytes, mount.deadlines),
-  };
-  const exchange = new ExchangeRun(mount, incoming);
+export function serveMount(mount: MountRuntime, inbound: Inbound, running: Running): Promise<Outgoing> {
+  const exchange = new ExchangeRun(mount, inbound);
   const entry = running.add(exchange);
-  const { res } = node ?? {};
-  const closed = (whole: boolean) => {
+  inbound.onClosed = (whole) => {
     running.remove(entry);
     exchange.closed(whole);
   };
-  // From the start: a client may leave while nothing has been sent yet.
-  res?.on("close", () => closed(res.writableFinished));
-  if (res?.destroyed) closed(false);
-  if (!node) request.signal.addEventListener("abort", () => closed(false), { once: true });
-  const outgoing = await exchange.run(
-    node ? verdict(method, (name) => node.req.headers[name]) : verdict(method, (name) => request.headers.get(name)),
-  );
-  if (res && exchange.draining) outgoing.headers.set("connection", "close");
-  if (res) return nodeResponse(outgoing);
-  return webResponse(outgoing, closed);
+  // It may have left while h3 looked for the mount.
+  if (inbound.isOver) inbound.onClosed(false);
+  return exchange.run(verdict(inbound));
 }
-
-type NodeResponse = NodeWritable & {
-  on(event: "close", listener: () => void): unknown;
-  setHeader(name: string, value: string): unknown;
-  writableFinished: boolean;
-  destroyed: boolean;
-};
 
 /** What is refused before anything is looked at. */
-function verdict(
-  method: string,
-  header: (name: string) => string | string[] | null | undefined,
-): ProxyError | undefined {
+function verdict(inbound: Inbound): ProxyError | undefined {
+  const { method } = inbound;
   if (method === "GET" || method === "DELETE") return undefined;
   if (method !== "POST") return new ProxyError("METHOD_NOT_ALLOWED", { headers: { allow: ALLOW } });
-  const type = header("content-type");
-  const isJson = type === "application/json" || (typeof type === "string" && JSON_TYPE.test(type));
-  if (!isJson || header("content-encoding")) return new ProxyError("UNSUPPORTED_MEDIA_TYPE");
-}
-
-function nodeResponse({ status, headers, body }: Outgoing): Response {
-  const init = { status, headers: headers.toPairs() };
-  if (body === null || body instanceof Uint8Array)
-    return new FastResponse(body as Uint8Array<ArrayBuffer> | null, init);
-  return new FastResponse(new PipeableBody(body) as unknown as BodyInit, init);
+  const type = inbound.field("content-type");
+  const isJson = type === "application/json" || (type !== undefined && JSON_TYPE.test(type));
+  if (!isJson || inbound.field("content-encoding")) return new ProxyError("UNSUPPORTED_MEDIA_TYPE");
 }
 
 /** Largest body of a request to a plugin's route, in bytes. */
 const MAX_ROUTE_BODY = 256 * 1024;
 
 /** Serves one request to a plugin's route. @throws ProxyError */
-export async function serveRoute(
-  route: RoutePath,
-  request: ServerRequest,
-  head: Head,
-  deadlines: Deadlines,
-): Promise<Response> {
-  const node = request.runtime?.node as { req: NodeReadable; res?: NodeResponse } | undefined;
-  const text = async () =>
-    new TextDecoder().decode(
-      await (node ? readNodeBody(node, MAX_ROUTE_BODY, deadlines) : readWebBody(request, MAX_ROUTE_BODY, deadlines)),
-    );
-  return toResponse(await route.serve(head, text), request);
+export async function serveRoute(route: RoutePath, inbound: Inbound): Promise<Outgoing> {
+  const text = async () => new TextDecoder().decode(await inbound.read(MAX_ROUTE_BODY));
+  return toOutgoing(await route.serve(inbound, text), inbound);
 }
 
 /** An answer that belongs to no exchange. */
-export function toResponse(early: Answer | Response, request: ServerRequest): Response {
-  if (early instanceof Response) return early;
-  const { status } = early;
-  const headers = HeaderList.from(early.headers);
-  const body = early.body as AnyBody;
-  if (request.method === "HEAD") {
+export function toOutgoing(early: Answer | Response, inbound: Inbound | undefined): Outgoing {
+  const { status, headers: given, body: any } = early instanceof Response ? fromResponse(early) : early;
+  const headers = HeaderList.from(given);
+  const body = any as AnyBody;
+  if (inbound?.method === "HEAD") {
     // RFC 9110 §9.3.2: the same head, and no content.
     if (body.kind === "bytes") headers.set("content-length", String(body.bytes.length));
-    discard(early);
-    return webResponse({ status, headers, body: null }, () => {});
+    discard({ body });
+    return { status, headers, body: null };
   }
-  const res = request.runtime?.node?.res as NodeResponse | undefined;
-  if (body.kind !== "stream") {
-    const outgoing = { status, headers, body: body.kind === "bytes" ? body.bytes : null };
-    return res ? nodeResponse(outgoing) : webResponse(outgoing, () => {});
-  }
+  if (body.kind !== "stream") return { status, headers, body: body.kind === "bytes" ? body.bytes : null };
   const pipe = new Pipe({ source: body.source, transforms: [], onEnd() {} });
-  res?.on("close", () => pipe.abort());
-  return res ? nodeResponse({ status, headers, body: pipe }) : webResponse({ status, headers, body: pipe }, () => {});
-}
-
-function webResponse({ status, headers, body }: Outgoing, closed: (whole: boolean) => void): Response {
-  const init = { status, headers: headers.toPairs() };
-  if (body === null || body instanceof Uint8Array) {
-    closed(true);
-    return new Response(body as Uint8Array<ArrayBuffer> | null, init);
-  }
-  return new Response(toWebStream(body, isEventStream(headers), closed), init);
+  if (inbound) inbound.onClosed = () => pipe.abort();
+  return { status, headers, body: pipe };
 }

@@ -1,71 +1,16 @@
-/** The two ways out of the process: a Node response, and a web stream for every other host. */
-import type { Outlet, Pipe } from "../body/pipe.ts";
+/** The way out of a Penstock that is mounted in another program: a web `Response`. */
+import { type Outlet, Pipe } from "../body/pipe.ts";
+import type { Outgoing } from "../down.ts";
+import { isEventStream } from "../headers.ts";
+import type { Inbound } from "./inbound.ts";
 
-/** What is used of Node's `ServerResponse`, or of the stream that stands in for it when a host reads `Response.body`. */
-export interface NodeWritable {
-  write(chunk: Uint8Array): boolean;
-  end(chunk?: Uint8Array): void;
-  destroy(): void;
-  on(event: "drain", listener: () => void): unknown;
-  flushHeaders?(): void;
-  readonly headersSent?: boolean;
-  readonly writableNeedDrain?: boolean;
-  readonly socket?: { destroySoon(): void } | null;
-}
-
-/** The object that srvx asks to write itself. It must not look like a stream: then the head would wait for the first byte. */
-export class PipeableBody {
-  readonly #pipe: Pipe;
-
-  constructor(pipe: Pipe) {
-    this.#pipe = pipe;
-  }
-
-  pipe(response: NodeWritable): void {
-    this.#pipe.attach(new NodeOutlet(response, this.#pipe));
-  }
-
-  abort(): void {
-    this.#pipe.abort();
-  }
-}
-
-class NodeOutlet implements Outlet {
-  readonly #response: NodeWritable;
-  readonly #pipe: Pipe;
-  #flushed = false;
-  #listening = false;
-
-  constructor(response: NodeWritable, pipe: Pipe) {
-    this.#response = response;
-    this.#pipe = pipe;
-  }
-
-  write(chunk: Uint8Array): boolean {
-    this.#flushed = true;
-    if (this.#response.write(chunk)) return true;
-    // Only a slow client pays for a listener.
-    if (!this.#listening) this.#response.on("drain", () => this.#pipe.drained());
-    this.#listening = true;
-    return false;
-  }
-
-  end(last?: Uint8Array): void {
-    this.#response.end(last);
-  }
-
-  cut(): void {
-    const { socket, writableNeedDrain } = this.#response;
-    // destroySoon() still sends what was written in this tick; a client that does not read would keep it waiting.
-    if (socket && !writableNeedDrain) socket.destroySoon();
-    else this.#response.destroy();
-  }
-
-  flushHead(): void {
-    if (this.#flushed) return;
-    this.#flushed = true;
-    this.#response.flushHeaders?.();
-  }
+/** @param inbound is told how it ended */
+export function toResponse({ status, headers, body }: Outgoing, inbound: Inbound): Response {
+  const init = { status, headers: headers.toPairs() };
+  const closed = (whole: boolean) => inbound.closed(whole);
+  if (body instanceof Pipe) return new Response(toWebStream(body, isEventStream(headers), closed), init);
+  closed(true);
+  return new Response(body as Uint8Array<ArrayBuffer> | null, init);
 }
 
 /** Some hosts (Bun) send no head before the first byte of a body: an event stream can begin with a comment (WHATWG HTML §9.2.6). */
@@ -77,11 +22,7 @@ const OPENING = new TextEncoder().encode(":\n\n");
  * @param isEvents it is an event stream
  * @param closed told how it ended, once or more
  */
-export function toWebStream(
-  pipe: Pipe,
-  isEvents: boolean,
-  closed: (whole: boolean) => void,
-): ReadableStream<Uint8Array> {
+function toWebStream(pipe: Pipe, isEvents: boolean, closed: (whole: boolean) => void): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {

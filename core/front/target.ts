@@ -1,5 +1,5 @@
 /** What the core refuses before anything else looks at a request: targets and hosts that two readers could read differently. */
-import type { ServerRequest } from "srvx";
+import type { Inbound } from "./inbound.ts";
 
 /** RFC 9112 §3.2: uri-host [":" port], without user information; a name, an IPv4 address or a bracketed IPv6 one. */
 const HOST = /^(?:[\w.~!$&'()*+,;=-]+|\[[\da-f:.]+\])(?::\d{0,5})?$/i;
@@ -17,7 +17,7 @@ const MAX_SEEN = 100;
  *
  * @returns says what is wrong with a request, or `undefined`
  */
-export function createTargetCheck(): (request: ServerRequest) => string | undefined {
+export function createTargetCheck(): (inbound: Inbound) => string | undefined {
   const seen = new Set<string>();
 
   function isHost(host: string): boolean {
@@ -29,18 +29,10 @@ export function createTargetCheck(): (request: ServerRequest) => string | undefi
     return true;
   }
 
-  return (request) => {
-    const node = request.runtime?.node?.req as { url?: string; rawHeaders: string[] } | undefined;
-    if (!node) {
-      // The host program has parsed the request already; some of them let the Host field decide the path.
-      const host = request.headers.get("host");
-      if (host !== null && !isHost(host)) return "The Host field is not a host.";
-      return URL.canParse(request.url) ? refusePath(new URL(request.url).pathname) : "The target is no URL.";
-    }
-    const host = singleFields(node.rawHeaders);
+  return ({ fields, target }) => {
+    const host = singleFields(fields);
     if (typeof host !== "string") return host.wrong;
     if (!isHost(host)) return "The Host field is not a host.";
-    const { url: target = "" } = node;
     if (target.startsWith("/")) return refusePath(withoutQuery(target));
     // RFC 9112 §3.2.2: absolute-form. The Host field must say the same.
     if (!/^https?:\/\//i.test(target) || !URL.canParse(target)) return "The target is neither a path nor a URL.";
@@ -52,18 +44,17 @@ export function createTargetCheck(): (request: ServerRequest) => string | undefi
 }
 
 /** @returns the Host field, or what is wrong with it or with its neighbour */
-function singleFields(rawHeaders: readonly string[]): string | { wrong: string } {
+function singleFields(fields: readonly string[]): string | { wrong: string } {
   let host: string | undefined;
   let credentials = 0;
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i]!;
-    if (name.length === 4 && name.toLowerCase() === "host") {
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!;
+    if (name === "host") {
       if (host !== undefined) return { wrong: "There are several Host fields." };
-      host = rawHeaders[i + 1]!;
+      host = fields[i + 1]!;
     }
     // RFC 9110 §11.6.2: one credential. Of two, one reader would take the first, and another the last.
-    else if (name.length === 13 && name.toLowerCase() === "authorization" && ++credentials > 1)
-      return { wrong: "There are several Authorization fields." };
+    else if (name === "authorization" && ++credentials > 1) return { wrong: "There are several Authorization fields." };
   }
   return host ?? { wrong: "There is no Host field." };
 }

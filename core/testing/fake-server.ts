@@ -1,8 +1,9 @@
 /** A server that plugins are tested against: it records what reaches it and answers as it is told. */
-import { serve } from "srvx";
 import { type AnyBody, StreamBody, collect, empty, fromResponse, json, sse } from "../body/body.ts";
 import { isRecord } from "../body/message.ts";
-import { toResponse } from "../front/http.ts";
+import { toOutgoing } from "../front/http.ts";
+import { createHttpServer } from "../front/http1/server.ts";
+import { createPublicOrigin } from "../public-url.ts";
 import type { Answer, Awaitable, Frame, Json, Message } from "../types.ts";
 import type { Driver } from "../upstream/wire.ts";
 
@@ -82,28 +83,33 @@ export function fakeServer(respond: Responder = () => {}): FakeServer {
       async close() {},
     }),
     async listen() {
-      const server = serve({
-        port: 0,
-        hostname: "127.0.0.1",
-        silent: true,
-        gracefulShutdown: false,
-        async fetch(request) {
-          const text = request.method === "POST" ? await request.text() : "";
-          return toResponse(
-            await answer({
-              server: "fake",
-              method: request.method,
-              headers: new Headers(request.headers),
-              message: parse(text),
-              text,
-              signal: request.signal,
-            }),
-            request,
-          );
+      const server = createHttpServer({
+        origin: createPublicOrigin({}),
+        refuse: ({ message, status }) => toOutgoing(json({ message }, status), undefined),
+        async handle(inbound) {
+          const gone = new AbortController();
+          inbound.onClosed = (whole) => whole || gone.abort();
+          const text = new TextDecoder().decode(await inbound.read(Number.POSITIVE_INFINITY));
+          const { method, headers } = inbound;
+          const made = await answer({
+            server: "fake",
+            method,
+            headers: new Headers([...headers]),
+            message: parse(text),
+            text,
+            signal: gone.signal,
+          });
+          const outgoing = toOutgoing(made, inbound);
+          const { onClosed } = inbound;
+          inbound.onClosed = (whole) => {
+            onClosed(whole);
+            if (!whole) gone.abort();
+          };
+          return outgoing;
         },
       });
-      await server.ready();
-      return { url: `${server.url}mcp`, close: () => server.close(true) };
+      await server.listen({ port: 0, host: "127.0.0.1" });
+      return { url: `http://127.0.0.1:${server.port}/mcp`, close: () => server.close() };
     },
   };
 }

@@ -50,6 +50,13 @@ export async function openSession(url) {
   return session;
 }
 
+/** A target that keeps the connection although it was asked to close it cannot take part in W6. */
+export async function verifyClose(url, session) {
+  const headers = { ...requestHeaders(session), Connection: "close" };
+  const answer = await post("tools/call", url, headers, requestBody);
+  if (!/\bclose\b/.test(answer.headers.connection)) throw new Error("it does not close the connection when asked to");
+}
+
 /** One call through the target must give exactly the upstream's body; throws with the first difference. */
 export async function verify(url, session, kind) {
   const expected = answers[kind];

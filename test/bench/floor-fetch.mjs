@@ -9,7 +9,11 @@ async function relay(request) {
   headers.set("accept-encoding", "identity");
   const body = request.method === "POST" ? await request.arrayBuffer() : undefined;
   const answer = await fetch(upstream, { method: request.method, headers, body, signal: request.signal });
-  return new Response(answer.body, { status: answer.status, headers: answer.headers });
+  const answerHeaders = new Headers(answer.headers);
+  for (const name of ["connection", "keep-alive", "transfer-encoding"]) answerHeaders.delete(name);
+  // Bun closes the connection then, but does not say so by itself; a load generator needs to know.
+  if (request.headers.get("connection") === "close") answerHeaders.set("connection", "close");
+  return new Response(answer.body, { status: answer.status, headers: answerHeaders });
 }
 
 if (typeof Deno === "undefined") Bun.serve({ port: Number(port), hostname: "127.0.0.1", idleTimeout: 0, fetch: relay });

@@ -12,7 +12,7 @@ const command = ["nginx", "/usr/sbin/nginx"].find((name) => spawnSync(name, ["-v
 export const hasNginx = command !== undefined;
 
 /** Which kinds nginx answers: it has no way to write one chunk per event, and 5 MB leave Node's memory faster than a file. */
-export const nginxKinds = ["w1", "w2"];
+export const nginxKinds = ["w1", "w2", "w5"];
 
 // One process, no master: the same as one worker, and nothing is left behind when it is killed.
 function writeConfig(folder, http) {
@@ -24,7 +24,8 @@ function writeConfig(folder, http) {
 master_process off;
 pid ${folder}/nginx.pid;
 error_log stderr error;
-events { worker_connections 4096; }
+worker_rlimit_nofile 20000;
+events { worker_connections 20000; }
 http {
   access_log off;
   keepalive_requests 4294967295;
@@ -57,6 +58,7 @@ export function nginxProxy({ folder, port, upstream }) {
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_buffering off;
+      proxy_read_timeout 3600s;
     }
   }`,
   );
@@ -83,7 +85,13 @@ export function nginxUpstream({ folder, port, kind, handshakePort }) {
       if ($is_call = 0) { rewrite ^ /handshake last; }
       return 200 '${body.toString().replaceAll("\n", "\\n")}';
     }
-    location = /handshake { internal; proxy_http_version 1.1; proxy_pass http://127.0.0.1:${handshakePort}/mcp; }
+    location = /handshake {
+      internal;
+      proxy_http_version 1.1;
+      proxy_buffering off;
+      proxy_read_timeout 3600s;
+      proxy_pass http://127.0.0.1:${handshakePort}/mcp;
+    }
   }`,
   );
 }

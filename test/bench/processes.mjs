@@ -34,14 +34,23 @@ export function anonymous(text) {
     .replaceAll(root, ".");
 }
 
+// Thousands of streams need more descriptors than shells give; every step of the line keeps the process id.
+const raised = ["sh", "-c", 'ulimit -n "$(ulimit -Hn)" 2>/dev/null; exec "$@"', "sh"];
+
+/** A command line that runs on a core of its own, where that can be had. */
+export function pinned(line, core) {
+  return canPin ? ["taskset", "-c", `${core}`, ...line] : line;
+}
+
 /**
  * Starts a child on a core and keeps its output.
- * @param {{ command: string, args: string[] }} what
+ * @param {{ command: string, args: string[], env?: Record<string, string> }} what
  * @param {number} core
  */
-export function start({ command, args }, core) {
-  const line = canPin ? ["taskset", "-c", `${core}`, command, ...args] : [command, ...args];
-  const child = spawn(line[0], line.slice(1), { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+export function start({ command, args, env }, core) {
+  const line = pinned([...raised, command, ...args], core);
+  const options = { cwd: root, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } };
+  const child = spawn(line[0], line.slice(1), options);
   children.add(child);
   const running = { child, stdout: "", stderr: "", ended: undefined };
   // A proxy that logs a line per error must not fill our memory: the end is what explains a failure.
@@ -93,6 +102,16 @@ export async function ready(running, port) {
     if (await accepts(port)) return;
   }
   throw new Error(`does not listen after 15 s: ${explain(running)}`);
+}
+
+/** Waits until a child has printed what `pattern` finds. Throws when it ends before, or after `seconds`. */
+export async function said(running, pattern, seconds) {
+  for (const end = Date.now() + seconds * 1000; ; await sleep(10)) {
+    const found = pattern.exec(running.stdout);
+    if (found) return found;
+    if (running.ended) throw new Error(explain(running));
+    if (Date.now() > end) throw new Error(`said nothing for ${seconds} s`);
+  }
 }
 
 /** Why a child is in trouble, in one line. */

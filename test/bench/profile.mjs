@@ -8,7 +8,7 @@ import { hasNginx, nginxKinds } from "./nginx.mjs";
 import { anonymous, folder } from "./processes.mjs";
 import { chooseTargets } from "./targets.mjs";
 import { workloads } from "./workloads.mjs";
-import { hasWrk, load } from "./wrk.mjs";
+import { hasWrk, load } from "./loads/wrk.mjs";
 
 /** Self time by function in microseconds, without the time in which nothing ran. */
 function selfTimes({ nodes, samples, timeDeltas }) {
@@ -39,8 +39,9 @@ async function main() {
   });
   if (!hasWrk) throw new Error("wrk is missing, install it first: apt-get install wrk");
   const [target] = chooseTargets(positionals[0] ?? "standard");
-  const work = workloads.find((one) => one.name.toLowerCase() === values.work.toLowerCase());
-  if (!work) throw new Error(`--work knows ${workloads.map((one) => one.name).join(", ")}`);
+  const known = workloads.filter((one) => one.group === "relay" && !one.load);
+  const work = known.find((one) => one.name.toLowerCase() === values.work.toLowerCase());
+  if (!work) throw new Error(`--work knows ${known.map((one) => one.name).join(", ")}`);
 
   const profiles = mkdtempSync(join(folder, "profile-"));
   // V8 writes the profile on a regular exit. A signal of our own gives one without the target's own way of shutting down.

@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hasNginx, nginxProxy } from "./nginx.mjs";
+import { peer, peerCli } from "./peers.mjs";
 import { root } from "./processes.mjs";
 import { runtimes } from "./runtimes.mjs";
 
@@ -11,19 +12,31 @@ import { runtimes } from "./runtimes.mjs";
  * @property {string} upstream URL of the MCP server behind it
  * @property {string} folder a folder of the target's own
  * @property {keyof typeof runtimes} runtime what it runs on
+ *
+ * @typedef {object} Target
+ * @property {string} name
+ * @property {string} path what is posted to
+ * @property {(place: Place) => { command: string, args: string[], env?: Record<string, string> }} [start]
+ * @property {string[]} works what it is measured with by default
+ * @property {"all" | "node"} [runtimes] it runs on what `--runtime` says, all of them or those that are Node; otherwise it is a program of its own
+ * @property {"http" | "sse"} [transport] what the MCP load speaks to it
+ * @property {string} [missing] why it cannot run here
+ * @property {boolean} [peer] needs what `peers/` installs
+ * @property {string} [remark] what a reader of the table has to know
  */
 
 /** A script of this folder that takes the upstream's URL and the port. */
 function script(file, ...more) {
   return ({ port, upstream, runtime }) => {
-    const { command, args, floor } = runtimes[runtime];
-    const path = join(import.meta.dirname, file === "floor.mjs" ? floor : file);
-    return { command, args: [...args, path, upstream, `${port}`, ...more] };
+    const { command, args, floor, env } = runtimes[runtime];
+    const isFloor = file === "floor.mjs";
+    const path = join(import.meta.dirname, isFloor ? floor : file);
+    return { command, args: [...args, path, upstream, `${port}`, ...more], env: isFloor ? env : undefined };
   };
 }
 
 /** The library with a choice of plugins, see penstock-bare.mjs. */
-function library(choice) {
+export function library(choice) {
   return script("penstock-bare.mjs", JSON.stringify(choice));
 }
 
@@ -36,35 +49,78 @@ function commandLine({ port, upstream, folder, runtime }) {
   return { command, args: [...args, cli, "--config", config, "--port", `${port}`, "--log-level", "warn"] };
 }
 
+const relays = ["W1", "W2", "W3", "W4", "W6", "latency", "half"];
+const bodies = ["W1", "W2", "W3", "W4"];
+const path = "/bench/mcp";
+
 /**
- * All targets in the order of the table. `extra` ones run only when `--targets` names them; `missing` says why one cannot run.
- * @type {{ name: string, path: string, start?: (place: Place) => { command: string, args: string[] }, extra?: boolean, missing?: string }[]}
+ * All targets in the order of the tables.
+ * @type {Target[]}
  */
 export const targets = [
-  { name: "direct", path: "/mcp" },
+  { name: "direct", path: "/mcp", works: [...relays, "mcp"] },
   {
     name: "nginx",
-    path: "/bench/mcp",
+    path,
     start: nginxProxy,
+    works: [...relays, "W5"],
     missing: hasNginx ? undefined : "nginx is not installed",
   },
-  { name: "floor", path: "/bench/mcp", start: script("floor.mjs") },
-  { name: "h3-fetch", path: "/bench/mcp", start: script("h3-fetch.mjs") },
-  { name: "bare", path: "/bench/mcp", start: script("penstock-bare.mjs") },
-  { name: "standard", path: "/bench/mcp", start: commandLine },
-  // The same preset without config file and command line: the reference for the rows below it.
-  { name: "standard-library", path: "/bench/mcp", start: library({ standard: true }), extra: true },
+  { name: "floor", path, start: script("floor.mjs"), works: [...relays, "W5"], runtimes: "all" },
+  { name: "h3-fetch", path, start: script("h3-fetch.mjs"), works: bodies, runtimes: "all" },
+  { name: "bare", path, start: library({}), works: [...relays, "W5", "mcp"], runtimes: "all" },
+  { name: "standard", path, start: commandLine, works: [...relays, "W5", "mcp"], runtimes: "all" },
   {
-    name: "bare+tool-filter",
-    path: "/bench/mcp",
-    start: library({ plus: ["tool-filter"] }),
-    extra: true,
+    name: "@fastify/http-proxy",
+    path,
+    start: peer("fastify-http-proxy.mjs"),
+    works: bodies,
+    runtimes: "node",
+    peer: true,
+  },
+  { name: "http-proxy-3", path, start: peer("http-proxy-3.mjs"), works: bodies, runtimes: "node", peer: true },
+  {
+    name: "sdk-proxy",
+    path: "/mcp",
+    start: peer("sdk-proxy.mjs"),
+    works: ["mcp"],
+    runtimes: "node",
+    peer: true,
+    remark: "an SDK server in front of an SDK client",
+  },
+  {
+    name: "mcp-proxy",
+    path: "/mcp",
+    start: peerCli.mcpProxy,
+    works: ["mcp"],
+    runtimes: "node",
+    peer: true,
+    remark: "Streamable HTTP in front of a stdio server",
+  },
+  {
+    name: "supergateway",
+    path: "/mcp",
+    start: peerCli.supergateway,
+    works: ["mcp"],
+    runtimes: "node",
+    peer: true,
+    remark: "Streamable HTTP in front of a stdio server",
+  },
+  {
+    name: "mcp-hub",
+    path: "/mcp",
+    start: peerCli.mcpHub,
+    works: ["mcp"],
+    runtimes: "node",
+    peer: true,
+    transport: "sse",
+    remark: "HTTP+SSE in front of a Streamable HTTP server",
   },
 ];
 
-/** The targets that a `--targets` list names, or all that are not extra. Throws on an unknown name. */
+/** The targets that a `--targets` list names, or all. Throws on an unknown name. */
 export function chooseTargets(list) {
-  if (!list) return targets.filter((target) => !target.extra);
+  if (!list) return targets;
   return list.split(",").map((name) => {
     const found = targets.find((target) => target.name === name.trim());
     if (!found)

@@ -49,7 +49,8 @@ function sseEvent(json) {
   return `event: message\ndata: ${json}\n\n`;
 }
 
-const smallJson = response(
+/** The answer of W1. */
+export const smallJson = response(
   "Found 3 reports. The head loss is 4.2 m at 12 m3/s; see sections 2, 5 and 7 of the second report.",
 );
 
@@ -79,6 +80,9 @@ export const answers = {
     const chunks = manyEvents();
     return { type: sse, body: Buffer.from(chunks.join("")), chunks };
   },
+  get w5() {
+    return answers.w1;
+  },
   get w4() {
     return {
       type: json,
@@ -88,19 +92,28 @@ export const answers = {
 };
 
 /**
- * The columns of the table: which answer, how many connections, what one request is called.
- * @type {{ name: string, kind: string, connections: number, title: string, latency?: boolean }[]}
+ * What is measured. `group` says how: `relay` is the main table, where `load` is `wrk` or `paced` (half of the target's own
+ * rate), `latency` ones are compared by their p50 and `close` ones send one request per connection. `mcp`, `idle` and
+ * `plugins` have tables of their own. `kind` is which answer the upstream gives.
+ * @type {{ name: string, group: string, kind: string, connections: number, title: string, load?: string, latency?: boolean, close?: boolean }[]}
  */
 export const workloads = [
-  { name: "W1", kind: "w1", connections: 64, title: "small JSON, requests/s" },
-  { name: "W2", kind: "w2", connections: 64, title: "one SSE event, requests/s" },
-  { name: "W3", kind: "w3", connections: 16, title: "1,000 SSE events, streams/s" },
-  { name: "W4", kind: "w4", connections: 8, title: "5 MB JSON, bodies/s" },
+  { name: "W1", group: "relay", kind: "w1", connections: 64, title: "small JSON, requests/s" },
+  { name: "W2", group: "relay", kind: "w2", connections: 64, title: "one SSE event, requests/s" },
+  { name: "W3", group: "relay", kind: "w3", connections: 16, title: "1,000 SSE events, streams/s" },
+  { name: "W4", group: "relay", kind: "w4", connections: 8, title: "5 MB JSON, bodies/s" },
+  { name: "W6", group: "relay", kind: "w1", connections: 64, close: true, title: "a connection per call, requests/s" },
+  { name: "latency", group: "relay", kind: "w1", connections: 1, latency: true, title: "W1 on 1 connection, p50 µs" },
   {
-    name: "latency",
+    name: "half",
+    group: "relay",
     kind: "w1",
-    connections: 1,
-    title: "W1 on 1 connection, requests/s",
+    connections: 64,
+    load: "paced",
     latency: true,
+    title: "W1 at half of the target's own rate, p50 µs",
   },
+  { name: "W5", group: "idle", kind: "w5", connections: 64, title: "5,000 idle SSE streams" },
+  { name: "mcp", group: "mcp", kind: "mcp", connections: 32, load: "mcp", title: "tools/call in a session, calls/s" },
+  { name: "plugins", group: "plugins", kind: "w1", connections: 64, title: "what plugins cost, W1" },
 ];

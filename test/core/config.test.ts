@@ -32,12 +32,12 @@ describe("each mistake is one line: where, what was found, what is allowed", () 
     [
       "an unknown key",
       { servers: { a: { url } }, prot: 1 },
-      "prot: unknown key. Allowed are servers, plugins, port, host, socket, tls, drainTimeout, lameDuck, allowUnauthenticated, publicUrl, trustedProxies.",
+      "prot: unknown key. Allowed are servers, plugins, port, host, socket, tls, clientLimits, drainTimeout, lameDuck, allowUnauthenticated, publicUrl, trustedProxies.",
     ],
     [
       "extends, which c12 would load",
       { servers: { a: { url } }, extends: "x" },
-      "extends: unknown key. Allowed are servers, plugins, port, host, socket, tls, drainTimeout, lameDuck, allowUnauthenticated, publicUrl, trustedProxies.",
+      "extends: unknown key. Allowed are servers, plugins, port, host, socket, tls, clientLimits, drainTimeout, lameDuck, allowUnauthenticated, publicUrl, trustedProxies.",
     ],
     [
       "a boolean misspelt",
@@ -76,7 +76,7 @@ describe("each mistake is one line: where, what was found, what is allowed", () 
     [
       "an unknown time-out",
       { timeouts: { cal: 1 } },
-      "servers.a.timeouts.cal: unknown key. Allowed are connect, headers, call, body, stream, write.",
+      "servers.a.timeouts.cal: unknown key. Allowed are connect, headers, call, body, stream.",
     ],
     [
       "an unknown TLS option",

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { InvalidAnswer } from "../../core/upstream/http1/head.ts";
+import { InvalidMessage } from "../../core/http1/fields.ts";
 import { ResponseParser } from "../../core/upstream/http1/response-parser.ts";
 import { withSeeds } from "./random.ts";
 
@@ -31,7 +31,7 @@ function read(pieces: readonly Buffer[], { method = "POST", fin = false } = {}):
     }
     if (fin && seen.end === "open" && !parser.finish()) seen.end = "cut";
   } catch (error) {
-    if (!(error instanceof InvalidAnswer)) throw error;
+    if (!(error instanceof InvalidMessage)) throw error;
     seen.end = "refused";
   }
   return seen;

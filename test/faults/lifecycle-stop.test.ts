@@ -111,7 +111,7 @@ describe("LC-01 SIGTERM with 100 streams of both eras, 10 slow calls and 10 idle
       await stopping(cli, "SIGTERM");
       for (const client of legacy) await client.receive(/retry: \d+\n\n\r\n0\r\n\r\n/, { timeout: 5000 });
       for (const client of modern) await client.receive(/\n\r\n0\r\n\r\n/, { timeout: 5000 });
-      for (const client of idle) await within(client.ended, "the end of a connection");
+      for (const client of [...legacy, ...modern, ...idle]) await within(client.ended, "the end of a connection");
       for (const client of legacy) expect(client.response()).toMatchObject({ complete: true });
       modern.forEach((client, i) => {
         const { body, complete } = client.response();

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { standard } from "../_harness/plugins.ts";
 import { type RawClient, type RawConnection, rawClient, rawServer, within } from "../_harness/peers.ts";
 import { testScope } from "../_harness/scope.ts";
-import { SSE_HEAD, call, chunk, front, plain, post } from "../_harness/wire.ts";
+import { startProxy } from "../_harness/proxy.ts";
+import { SSE_HEAD, call, chunk, plain, post } from "../_harness/wire.ts";
 
 const use = testScope();
 /** The write-idle limit, shrunken from 60 s. */
@@ -14,6 +15,13 @@ const stacks = [
   ["the bare core", () => []],
   ["standard()", () => [standard()]],
 ] as const;
+
+/** A proxy for one server. @param write the write-idle limit, in milliseconds */
+async function proxyTo(url: string, plugins: unknown, write?: number) {
+  const servers = { one: { url: `${url}/mcp`, path: "/mcp" } };
+  const proxy = await use(startProxy({ servers, plugins, ...(write !== undefined && { clientLimits: { write } }) }));
+  return { port: Number(new URL(proxy.url).port) };
+}
 
 /** Sends until every buffer on the way is full, and goes on whenever there is room. */
 function flood(connection: RawConnection, head: string): void {
@@ -50,7 +58,7 @@ describe.each(stacks)("ST-08 %s", (_name, plugins) => {
           flood(connection, head);
         }),
       );
-      const { port } = await use(front(server.url, plugins(), { timeouts: { write: WRITE_MS } }));
+      const { port } = await proxyTo(server.url, plugins(), WRITE_MS);
       const client = await use(rawClient(port));
       client.send(request);
       await client.receive(/x{1000}/);
@@ -72,7 +80,7 @@ describe.each(stacks)("ST-08 %s", (_name, plugins) => {
         else connection.send(SSE_HEAD + chunk("data: 1\n\n"));
       }),
     );
-    const { port } = await use(front(server.url, plugins(), { timeouts: { write: WRITE_MS } }));
+    const { port } = await proxyTo(server.url, plugins(), WRITE_MS);
     const [reader, idle] = [await use(rawClient(port)), await use(rawClient(port))];
     reader.send(post(call()));
     await reader.receive(/x{1000}/);
@@ -97,7 +105,7 @@ test("ST-08 slow readers do not delay 50 healthy streams", { timeout: 20_000 }, 
       healthy.push(connection);
     }),
   );
-  const { port } = await use(front(server.url, [standard()], { timeouts: { write: 60_000 } }));
+  const { port } = await proxyTo(server.url, [standard()]);
   const latencies: number[] = [];
   for (let i = 0; i < 50; i++) {
     const client = await use(rawClient(port));

@@ -128,9 +128,10 @@ async function streamOf(question: object, capabilities?: object) {
 it("answers on the stream that only listens too: the reply goes up as a POST of that session", async () => {
   const { seen, server } = await streamOf({ jsonrpc: "2.0", id: 7, method: "sampling/createMessage", params: {} }, {});
   expect(seen).not.toContain("sampling");
-  const posts = await Promise.all(server.connections.map((_, i) => server.connection(i)));
-  await expect.poll(() => posts.map((peer) => peer.received).join("")).toMatch(/"error":\{"code":-32601/);
-  const reply = posts.map((peer) => peer.received).find((text) => text.includes("-32601"))!;
+  const received = async () =>
+    (await Promise.all(server.connections.map((_, i) => server.connection(i)))).map((peer) => peer.received);
+  await expect.poll(async () => (await received()).join("")).toMatch(/"error":\{"code":-32601/);
+  const reply = (await received()).find((text) => text.includes("-32601"))!;
   expect(reply).toMatch(/mcp-session-id: session-1/i);
 });
 

@@ -1,6 +1,6 @@
 /** What a broken connection means, from the codes of Node, Bun and Deno. */
 import { ProxyError, isProxyError } from "../../errors.ts";
-import { InvalidAnswer } from "./head.ts";
+import { InvalidMessage } from "../../http1/fields.ts";
 
 /** The limit for setting up a connection has passed. */
 export class ConnectTimeout extends Error {
@@ -23,7 +23,7 @@ const UNREACHABLE =
 export function toProxyError(server: string, cause: unknown, phase: Phase): ProxyError {
   if (isProxyError(cause)) return cause;
   const { code = "", name = "" } = (cause ?? {}) as { code?: string; name?: string };
-  if (cause instanceof InvalidAnswer)
+  if (cause instanceof InvalidMessage)
     return new ProxyError(phase === "answered" ? "UPSTREAM_BROKE" : "UPSTREAM_INVALID", { server, cause });
   if (TLS.test(code)) return new ProxyError("UPSTREAM_TLS", { server, cause });
   if (phase !== "connecting") return new ProxyError("UPSTREAM_BROKE", { server, cause, answered: phase !== "sent" });

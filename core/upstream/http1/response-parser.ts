@@ -2,8 +2,9 @@
  * Answers out of the bytes of a connection (RFC 9112). Strict: whatever two readers could read in two ways is refused, since
  * the proxy would relay one reading and its client might see the other.
  */
-import { ChunkReader } from "./chunks.ts";
-import { CHUNKED, InvalidAnswer, UNTIL_CLOSE, checkStart, parseHead } from "./head.ts";
+import { ChunkReader } from "../../http1/chunks.ts";
+import { InvalidMessage } from "../../http1/fields.ts";
+import { CHUNKED, UNTIL_CLOSE, checkStart, parseHead } from "./head.ts";
 
 /** Largest head, in bytes. */
 const MAX_HEAD = 64 * 1024;
@@ -67,7 +68,7 @@ export class ResponseParser {
     this.#held = undefined;
   }
 
-  /** @param input from the connection; belongs to the parser from here on @throws InvalidAnswer */
+  /** @param input from the connection; belongs to the parser from here on @throws InvalidMessage */
   write(input: Buffer): void {
     if (this.#state === HEAD) this.#readHead(input);
     else this.#readBody(input, 0);
@@ -87,7 +88,7 @@ export class ResponseParser {
     let at = 0;
     for (;;) {
       const end = bytes.indexOf(HEAD_END, Math.max(at, known - 3));
-      if ((end === -1 ? bytes.length : end) - at > MAX_HEAD) throw new InvalidAnswer("a head that is too large");
+      if ((end === -1 ? bytes.length : end) - at > MAX_HEAD) throw new InvalidMessage("a head that is too large");
       if (end === -1) return this.#hold(bytes, at, known);
       const head = parseHead(bytes.toString("latin1", at, end + 2));
       at = end + 4;
@@ -98,8 +99,8 @@ export class ResponseParser {
         return this.#beginBody(head.status, head.length, bytes, at);
       }
       // Nobody asked for another protocol.
-      if (head.status === 101) throw new InvalidAnswer("an upgrade");
-      if (++this.#interim > MAX_INTERIM) throw new InvalidAnswer("too many interim answers");
+      if (head.status === 101) throw new InvalidMessage("an upgrade");
+      if (++this.#interim > MAX_INTERIM) throw new InvalidMessage("too many interim answers");
     }
   }
 
@@ -107,7 +108,7 @@ export class ResponseParser {
   #hold(bytes: Buffer, at: number, known: number): void {
     checkStart(bytes.toString("latin1", at, at + 13));
     for (let lf = bytes.indexOf(LF, Math.max(at, known)); lf !== -1; lf = bytes.indexOf(LF, lf + 1))
-      if (bytes[lf - 1] !== CR) throw new InvalidAnswer("a line end without CR");
+      if (bytes[lf - 1] !== CR) throw new InvalidMessage("a line end without CR");
     this.#held = bytes.subarray(at);
   }
 

@@ -1,5 +1,5 @@
 /** The chunked coding (RFC 9112 §7.1), read as strictly as it is written there. */
-import { InvalidAnswer } from "./head.ts";
+import { InvalidMessage } from "./fields.ts";
 
 const SIZE = 0;
 const EXTENSION = 1;
@@ -47,7 +47,7 @@ export class ChunkReader {
    *
    * @param data takes a piece of the body, and says whether to go on
    * @returns where it stopped: behind the body when that is `done`
-   * @throws InvalidAnswer after everything that came before the mistake was passed on
+   * @throws InvalidMessage after everything that came before the mistake was passed on
    */
   read(bytes: Buffer, start: number, data: (piece: Buffer) => boolean): number {
     const { length } = bytes;
@@ -58,7 +58,7 @@ export class ChunkReader {
       if (this.#state !== DATA) {
         if (this.#frame(bytes[at++]!)) continue;
         if (to > from) data(bytes.subarray(from, to));
-        throw new InvalidAnswer("malformed chunks");
+        throw new InvalidMessage("malformed chunks");
       }
       const size = Math.min(this.#left, length - at);
       if (to === from) {
