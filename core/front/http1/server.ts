@@ -43,7 +43,7 @@ const HANDSHAKE_TIMEOUT = 15_000;
 /** How long idle connections stay in a drain, in milliseconds: a request that is on its way already is answered. */
 const GRACE = 100;
 
-/** @param options with `isPrivate` every caller is as one on this machine */
+/** @param options with `isPrivate` every caller comes from this machine, as over a Unix socket */
 export function createHttpServer(
   handler: Handler,
   options: { tls?: ListenTls; limits?: ClientLimits; isPrivate?: boolean; onError?(error: Error): void } = {},
