@@ -12,15 +12,12 @@ import { ProxyError } from "./errors.ts";
 import { decideEra } from "./era.ts";
 import { ExchangeState } from "./exchange-state.ts";
 import { HeaderList } from "./headers.ts";
-import type { CompiledMessageHook } from "./hooks.ts";
+import type { CompiledMessageHook, HookTable } from "./hooks.ts";
 import { callHook, showMessage } from "./messages.ts";
 import { checkMirrors, renewMirrors } from "./mirrors.ts";
 import { unauthenticated } from "./routes.ts";
 import type { Answer, Awaitable, Early, Message, Next, UpstreamRequest } from "./types.ts";
 import { forwardedHeaders } from "./upstream/fields.ts";
-
-/** Stands for "no hook has looked at the signal". */
-const NEVER: AbortSignal = new AbortController().signal;
 
 export class ExchangeRun extends ExchangeState implements DownHost {
   /** The message as it was posted, where a hook has changed it. */
@@ -131,7 +128,7 @@ export class ExchangeRun extends ExchangeState implements DownHost {
    * @throws ProxyError
    */
   async call(request: UpstreamRequest, from: number): Promise<Answer> {
-    listen(request.signal, () => this.closed(false));
+    if (request.signal) listen(request.signal, () => this.closed(false));
     this.body = request.body;
     try {
       const answer = await this.#forward(request, from, aboutOf(request.body));
@@ -142,33 +139,40 @@ export class ExchangeRun extends ExchangeState implements DownHost {
     }
   }
 
-  /** A plain object, so that a hook may spread it. Without hooks nobody looks at the signal: the driver is told in a cheaper way. */
+  /** A plain object, so that a hook may spread it. Without a signal of its own the core tells the driver, which costs less. */
   #upstreamRequest(): UpstreamRequest {
     const { method, fields } = this.incoming;
-    const signal = this.mount.hooks.forward.length > 0 ? this.signal : NEVER;
     const headers = forwardedHeaders(fields, this.mount.notForwarded);
     if (this.#before) renewMirrors(headers, this.#before, this.heldMessage!, this.client.era);
-    return { method: method as UpstreamRequest["method"], headers, body: this.body, signal };
+    return { method: method as UpstreamRequest["method"], headers, body: this.body };
   }
 
   /** The onion: the hooks from `i` on, then the driver. @param about what is known of the message that is sent */
   #forward(request: UpstreamRequest, i: number, about: Partial<Scan> | undefined = this.posted): Promise<Answer> {
     const hook = this.mount.hooks.forward[i];
-    if (hook) {
-      let sent: Promise<Answer> | undefined;
-      const next: Next = (inner) => (sent = this.#forward(inner, i + 1, about));
-      // A hook that is passed over may have called the server already: a call is never delivered a second time for that.
-      return (async () =>
-        (await callHook(hook, "forward", this, () => hook.handler(this, request, next))) ?? sent ?? next(request))();
-    }
+    if (hook) return this.#forwardThrough(hook, request, i, about);
     const onAbort = (leave: () => void) => {
-      // A forward hook may have put another signal there; without one, the core's own wire from client to server counts.
-      if (request.signal !== NEVER) listen(request.signal, leave);
+      // A forward hook may have put a signal there; without one, the core's own wire from client to server counts.
+      if (request.signal) listen(request.signal, leave);
       else if (this.gone) leave();
       else this.onGone.push(leave);
     };
     this.asked = true;
     return this.mount.driver.send(request, onAbort, about?.method, about?.idText);
+  }
+
+  /** One layer of the onion, at the price of two promises. */
+  #forwardThrough(
+    hook: HookTable["forward"][number],
+    request: UpstreamRequest,
+    i: number,
+    about: Partial<Scan> | undefined,
+  ): Promise<Answer> {
+    let sent: Promise<Answer> | undefined;
+    const next: Next = (inner) => (sent = this.#forward(inner, i + 1, about));
+    const called = callHook(hook, "forward", this, () => hook.handler(this, request, next));
+    // A hook that is passed over may have called the server already: a call is never delivered a second time for that.
+    return Promise.resolve(called).then((answer) => answer ?? sent ?? next(request));
   }
 
   #remember(answer: Answer): void {

@@ -171,8 +171,8 @@ export interface UpstreamRequest {
   path?: string;
   /** In place of the server's `timeouts`, for this request. */
   timeouts?: RequestTimeouts;
-  /** Ends the upstream leg. The core connects it to `exchange.signal`; a `forward` hook may pass another one. */
-  signal: AbortSignal;
+  /** Ends the upstream leg in place of the client's leaving; a `forward` hook may set it. @default it ends when the client leaves */
+  signal?: AbortSignal;
 }
 
 /** Limits in time of one request to a server, in milliseconds; 0 means none. What is left out is as for all. */

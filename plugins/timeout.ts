@@ -124,7 +124,7 @@ function tellServer(exchange: Exchange, { error }: Outcome): void {
     .get(slot)!
     .call(
       mount,
-      { headers, body, signal: AbortSignal.timeout(CANCEL_MS) },
+      { headers, body, timeouts: { headers: CANCEL_MS, total: CANCEL_MS } },
       { principal, reason: `cancels ${method} of exchange ${exchange.id}` },
     )
     .then(discard, (cause: unknown) =>
