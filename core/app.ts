@@ -3,6 +3,7 @@ import { H3, type H3Event } from "h3";
 import { Bag } from "./bag.ts";
 import { callServer } from "./call.ts";
 import { ClientMemory } from "./clients.ts";
+import { applyConfigHooks, fixHooks } from "./config-hooks.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Outgoing } from "./down.ts";
 import { ProxyError, describeAside } from "./errors.ts";
@@ -127,7 +128,9 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   let set: Promise<void> | undefined;
   const ready = () => (set ??= setUp());
   async function setUp(): Promise<void> {
+    const checks = plugins.map(fixHooks);
     for (const plugin of plugins) await plugin.setup?.(viewFor(plugin));
+    for (const check of checks) check();
     open = true;
   }
 
@@ -143,15 +146,15 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
         checkRoute(route, plugin);
         const { path, method: methods, access } = route;
         table.claim({ path, methods, owner: `plugin '${plugin.name}'`, access });
-        let known = routes.get(shape(path));
-        if (!known) {
-          const made = (known = new RoutePath(authenticators));
+        let found = routes.get(shape(path));
+        if (!found) {
+          const made = (found = new RoutePath(authenticators));
           routes.set(shape(path), made);
           app.all(path, async (event) => {
             context(event).outgoing = await serveRoute(made, context(event).inbound);
           });
         }
-        known.add(route, plugin);
+        found.add(route, plugin);
       },
       health(report) {
         reports.push(report);
@@ -244,24 +247,4 @@ function createIds(): () => string {
   const proxy = crypto.randomUUID().slice(0, 8);
   let count = 0;
   return () => `${proxy}-${(++count).toString(36)}`;
-}
-
-/** Each plugin's `config` hook sees what the one before left. Plugins of a single server have no say in it. */
-function applyConfigHooks(input: PenstockConfig): PenstockConfig {
-  if (!input?.servers || Object.keys(input.servers).length === 0)
-    throw new ProxyError("BAD_CONFIG", { hint: "servers: at least one server is needed." });
-  let config = {
-    ...input,
-    servers: Object.fromEntries(Object.entries(input.servers).map(([name, server]) => [name, { ...server }])),
-  };
-  for (const plugin of orderPlugins(input.plugins)) {
-    const { plugins } = config;
-    config = { ...config, ...plugin.config?.(config) };
-    if (config.plugins !== plugins)
-      throw new ProxyError("BAD_OPTION", {
-        plugin: `plugin '${plugin.name}'`,
-        hint: "A `config` hook may not change `plugins`.",
-      });
-  }
-  return config;
 }

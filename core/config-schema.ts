@@ -30,7 +30,7 @@ const server = z.strictObject({
     ),
   transport: z.literal("http").optional(),
   headers: strings.optional(),
-  path: z.union([path, z.array(path).min(1)]).optional(),
+  path: z.union([path, z.array(path).min(1, "at least one path")]).optional(),
   plugins,
   timeouts: z.strictObject({ connect: ms, headers: ms, call: ms, body: ms, stream: ms }).partial().optional(),
   tls: z

@@ -169,10 +169,10 @@ export class ExchangeRun extends ExchangeState implements DownHost {
     about: Partial<Scan> | undefined,
   ): Promise<Answer> {
     let sent: Promise<Answer> | undefined;
-    const next: Next = (inner) => (sent = this.#forward(inner, i + 1, about));
-    const called = callHook(hook, "forward", this, () => hook.handler(this, request, next));
+    const inner: Next = (again) => (sent = this.#forward(again, i + 1, about));
+    const called = callHook(hook, "forward", this, () => hook.handler(this, request, inner));
     // A hook that is passed over may have called the server already: a call is never delivered a second time for that.
-    return Promise.resolve(called).then((answer) => answer ?? sent ?? next(request));
+    return Promise.resolve(called).then((answer) => answer ?? sent ?? inner(request));
   }
 
   #remember(answer: Answer): void {

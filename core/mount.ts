@@ -108,9 +108,16 @@ function checkUrl(name: string, text: string): string {
   return `${url.origin}${url.pathname}`;
 }
 
+/** What a request may not have in its path: a mount there could not be reached, or would be another one's. */
+const AMBIGUOUS = /\/\/|\\|\/\.{1,2}(?:\/|$)|%(?:2f|5c|2e|00)/i;
+
 function checkPath(name: string, path: string): string {
-  if (typeof path === "string" && /^\/[^\s?#]*$/.test(path)) return path === "/" ? path : path.replace(/\/+$/, "");
-  throw new ProxyError("BAD_CONFIG", {
-    hint: `servers.${name}.path: ${JSON.stringify(path)} is no path; it must begin with "/" and have no query.`,
-  });
+  const refuse = (why: string): never => {
+    throw new ProxyError("BAD_CONFIG", { hint: `servers.${name}.path: ${JSON.stringify(path)} ${why}` });
+  };
+  if (typeof path !== "string" || !/^\/[^\s?#]*$/.test(path))
+    return refuse('is no path; it must begin with "/" and have no query.');
+  const bare = path.replace(/\/+$/, "") || "/";
+  if (AMBIGUOUS.test(bare)) refuse("has empty or dot segments, a backslash, or encodes one of these.");
+  return bare;
 }

@@ -14,19 +14,20 @@ export interface PathClaim {
 
 export class PathTable {
   readonly #claims: PathClaim[] = [];
+  readonly #byShape = new Map<string, PathClaim[]>();
 
   /** @throws ProxyError `PATH_TAKEN`, naming both */
   claim(claim: PathClaim): void {
-    const taken = this.#claims.find(
-      (other) =>
-        shape(other.path) === shape(claim.path) &&
-        (other.methods === "all" || claim.methods === "all" || other.methods === claim.methods),
+    const equals = this.#byShape.get(shape(claim.path)) ?? [];
+    const taken = equals.find(
+      (other) => other.methods === "all" || claim.methods === "all" || other.methods === claim.methods,
     );
     if (taken)
       throw new ProxyError("PATH_TAKEN", {
         hint: `${claim.path} is claimed by ${taken.owner} and by ${claim.owner}. Give one of them another path.`,
       });
     this.#claims.push(claim);
+    this.#byShape.set(shape(claim.path), [...equals, claim]);
   }
 
   /** Most specific first, as the router decides. */
@@ -37,11 +38,24 @@ export class PathTable {
   }
 }
 
-/** Two patterns of one shape match the same paths: names of parameters and a trailing slash make no difference. */
+/**
+ * Two patterns of one shape match the same paths: names of parameters, a trailing slash, and whether a letter is
+ * percent-encoded make no difference to the router.
+ */
 export function shape(path: string): string {
   return segments(path)
-    .map((segment) => (segment.startsWith("**") ? "**" : segment.startsWith(":") || segment === "*" ? ":" : segment))
+    .map((segment) =>
+      segment.startsWith("**") ? "**" : segment.startsWith(":") || segment === "*" ? ":" : decoded(segment),
+    )
     .join("/");
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
 }
 
 function segments(path: string): string[] {

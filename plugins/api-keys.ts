@@ -2,7 +2,7 @@ import { type Plugin, type Principal, ProxyError, type RequestHead } from "../co
 
 /** One key and what it may do. */
 export interface ApiKey {
-  /** 16 to 1024 characters of visible ASCII. */
+  /** 16 to 1024 characters of visible ASCII, of which 8 differ; `openssl rand -hex 32` makes one. */
   key: string;
   /** Told to other plugins with the principal. @default [] */
   scopes?: readonly string[];
@@ -30,6 +30,10 @@ interface Known {
 const NAME = "api-keys";
 const MIN_LENGTH = 16;
 const MAX_LENGTH = 1024;
+/** `aaaaaaaaaaaaaaaa`, `passwordpassword`: random keys of 16 characters have more, hexadecimal ones too. */
+const MIN_DISTINCT = 8;
+/** What examples and forgotten variables leave behind: everybody can guess it. */
+const PLACEHOLDER = /^[$<{]|change[-_]?(?:me|this)|replace[-_]?(?:me|this)|placeholder|your[-_]?(?:api|own|secret)/i;
 /** No white space, so that two fields joined by ", " are never a key. */
 const VISIBLE = /^[\x21-\x7e]+$/;
 /** RFC 6750 §2.1, RFC 9110 §11.1: the scheme in any case. */
@@ -101,6 +105,9 @@ function readKeys(keys: ApiKeysOptions["keys"]): (Required<ApiKey> & { name: str
     if (key === undefined) throw badOption(`${where}: there is no key. Is its environment variable set?`);
     if (typeof key !== "string" || key.length < MIN_LENGTH || key.length > MAX_LENGTH || !VISIBLE.test(key))
       throw badOption(`${where}: a key has ${MIN_LENGTH} to ${MAX_LENGTH} characters of visible ASCII, and no spaces.`);
+    if (PLACEHOLDER.test(key)) throw badOption(`${where}: a placeholder stands where the key should be.`);
+    if (new Set(key).size < MIN_DISTINCT)
+      throw badOption(`${where}: the key is easily guessed: it has fewer than ${MIN_DISTINCT} different characters.`);
     if (!Array.isArray(scopes) || !scopes.every((scope) => typeof scope === "string" && scope !== ""))
       throw badOption(`${where}: scopes must be a list of non-empty texts.`);
     return { name, key, scopes };

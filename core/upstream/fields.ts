@@ -20,10 +20,6 @@ const NOT_FORWARDED: ReadonlySet<string> = new Set([
   "origin",
   "referer",
   "forwarded",
-  "x-forwarded-for",
-  "x-forwarded-host",
-  "x-forwarded-port",
-  "x-forwarded-proto",
   "x-real-ip",
   "x-original-url",
   "x-rewrite-url",
@@ -52,12 +48,18 @@ export function forwardedHeaders(flat: readonly string[], left: ReadonlySet<stri
   for (let i = 0; i < flat.length; i += 2) {
     const name = flat[i]!.toLowerCase();
     if (name === "connection") options = [...(options ?? []), ...connectionOptions(flat[i + 1])];
-    if (!left.has(name)) kept.push(name, flat[i + 1]!);
+    if (!isLeft(name, left)) kept.push(name, flat[i + 1]!);
   }
   kept.push("accept-encoding", "identity");
   const list = new HeaderList(kept);
   for (const option of options ?? []) list.delete(option);
   return list;
+}
+
+/** Whatever proxies in front say of the client is for this proxy; and to servers behind CGI (RFC 3875 §4.1.18) `_` and `-` are the same. */
+function isLeft(name: string, left: ReadonlySet<string>): boolean {
+  if (left.has(name) || name.startsWith("x-forwarded-")) return true;
+  return name.includes("_") && isLeft(name.replaceAll("_", "-"), left);
 }
 
 /** The fields of a server's answer that may go on to a client. @param headers names in lower case */

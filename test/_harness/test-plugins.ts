@@ -240,3 +240,22 @@ export function marking(): Plugin {
     },
   };
 }
+
+/** A guard that tells the path and query that the router gets, in the header `x-target` of every answer. */
+export function tellTarget(): Plugin {
+  return { name: "tell-target", guard: ({ url }, added) => added.set("x-target", url.pathname + url.search) };
+}
+
+/** Tries to bring a guard when the lists of plugins are already read. */
+export function late(when: "list replaced in config" | "list changed in config" | "hook added in setup"): Plugin {
+  const plugin: Plugin = { name: "late" };
+  if (when === "hook added in setup") plugin.setup = () => void (plugin.guard = teapot().guard!);
+  else
+    plugin.config = (config) => {
+      const list = config.plugins as Plugin[];
+      if (when === "list replaced in config") return { ...config, plugins: [...list, teapot()] };
+      list.push(teapot());
+      return config;
+    };
+  return plugin;
+}

@@ -114,6 +114,7 @@ describe("each mistake is one line: where, what was found, what is allowed", () 
       { path: "x" },
       'servers.a.path: found "x"; allowed is a path that begins with "/", without query.',
     ],
+    ["no path in a list", { path: [] }, "servers.a.path: found a list; allowed is at least one path."],
     [
       "a list of paths with a number",
       { path: ["/a", 5] },

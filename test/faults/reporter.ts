@@ -3,6 +3,7 @@ import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Reporter, TestCase, TestModule, TestRunEndReason, Vitest } from "vitest/node";
 import { RUNTIME_NAMES, type RuntimeName } from "../_harness/runtimes.ts";
+import { CATALOGUE } from "./catalogue.ts";
 import { type FaultResult, PREFACE, faultTable } from "./table.ts";
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
@@ -37,6 +38,7 @@ export class FaultsReporter implements Reporter {
     if (updating) writeFileSync(file, PREFACE + markdown);
     else if (readOr("", file) !== PREFACE + markdown)
       problems.push(`test/faults.md is not what ran. Run: ${UPDATE}, look at the difference and commit it.`);
+    if (problems.length === 0) console.log(`faults   ${Object.keys(CATALOGUE).length} cases, as test/faults.md tells`);
     red(problems);
   }
 }

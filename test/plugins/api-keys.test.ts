@@ -190,50 +190,6 @@ describe("who gets in", () => {
     expect((await ask("/mcp", ["authorization: Bearer t"])).status).toBe(200);
     expect((await ask("/mcp", ["authorization: Bearer u"])).status).toBe(401);
   });
-});
-
-describe("what reaches servers", () => {
-  const sent = [
-    "authorization: Bearer token-of-the-server",
-    "cookie: session=secret-cookie",
-    "proxy-authorization: Basic secret-proxy",
-    "x-api-key: secret-api-key-of-others",
-    `X-Own-Key: ${KEY}`,
-    "x-other: passes",
-  ];
-  const SECRETS = /token-of-the-server|secret|key-of-|x-own-key|x-api-key/i;
-
-  async function fanOut(plugin: Plugin, fields: readonly string[]) {
-    const [one, two, three] = [await recorder(), await recorder(), await recorder()];
-    const { ask, lines } = await startLogged({ one, two: { url: two.url, auth: "passthrough" }, three }, [
-      plugin,
-      requestLog(),
-    ]);
-    for (const server of ["one", "two", "three"])
-      for (const method of METHODS) expect((await ask(`/${server}/mcp`, fields, method)).status).toBe(200);
-    expect(lines.join()).not.toMatch(SECRETS);
-    const fieldsOf = ({ requests }: { requests: ParsedRequest[] }) =>
-      requests.map(({ rawHeaders }) => rawHeaders.map((field) => field.join(": ")).join("\n"));
-    return [fieldsOf(one), fieldsOf(two), fieldsOf(three)];
-  }
-
-  test("no credential, but `Authorization` where the server asked for it, and there nothing else", async () => {
-    const [one, two, three] = await fanOut(apiKeys({ keys, headers: ["X-Own-Key"] }), sent);
-    for (const fields of [...one!, ...three!]) {
-      expect(fields).not.toMatch(SECRETS);
-      expect(fields).toMatch(/^x-other: passes$/im);
-    }
-    expect(two).toHaveLength(3);
-    for (const fields of two!) {
-      expect(fields).toMatch(/^authorization: Bearer token-of-the-server$/im);
-      expect(fields.replace(/^authorization: .*$/im, "")).not.toMatch(SECRETS);
-    }
-  });
-
-  test("a key in `Authorization` stays here, with passthrough too", async () => {
-    const seen = await fanOut(apiKeys({ keys }), [`Authorization: Bearer ${KEY}`]);
-    for (const fields of seen.flat()) expect(fields).not.toMatch(/authorization|key-of-/i);
-  });
 
   test("with own `headers` only these are read", async () => {
     const ask = await start({ one: await recorder() }, [apiKeys({ keys, headers: ["X-Own-Key"] })]);
@@ -256,6 +212,10 @@ describe("options", () => {
     [{ keys: { ci: "shhh with spaces and more" } }, "no spaces"],
     [{ keys: { ci: "shhh-ünïcödé-0123456789" } }, "visible ASCII"],
     [{ keys: { ci: 1234567890123456 } }, "a key has 16"],
+    [{ keys: { ci: "shhhshhhshhhshhh" } }, 'keys["ci"]: the key is easily guessed'],
+    [{ keys: { ci: "${shhh-variable}" } }, 'keys["ci"]: a placeholder'],
+    [{ keys: { ci: "<your-shhh-key-here>" } }, 'keys["ci"]: a placeholder'],
+    [{ keys: { ci: "shhh-change-me-please" } }, 'keys["ci"]: a placeholder'],
     [{ keys: { ci: null } }, "a key has 16"],
     [{ keys: { " ": "shhh-0123456789abcdef" } }, "needs a name"],
     [{ keys: { a: "shhh-0123456789abcdef", b: { key: "shhh-0123456789abcdef" } } }, "'a' and 'b' are the same key"],
