@@ -7,7 +7,7 @@ import { MessageReader } from "./body/reader.ts";
 import type { Scan } from "./body/scan.ts";
 import { asBuffer, writeEvent } from "./body/sse.ts";
 import { ProxyError, isProxyError } from "./errors.ts";
-import { HeaderList, isEventStream } from "./headers.ts";
+import { HeaderList, isEventStream, isFinalStatus } from "./headers.ts";
 import type { MessageRow } from "./hooks.ts";
 import { callHook, showMessage } from "./messages.ts";
 import type { MountRuntime } from "./mount.ts";
@@ -37,6 +37,8 @@ export interface DownHost extends Exchange {
 
 /** @throws ProxyError when a hook must read the answer and cannot */
 export function sendDown(exchange: DownHost, answer: Answer): Awaitable<Outgoing> {
+  if (!isFinalStatus(answer.status))
+    throw new ProxyError("INTERNAL", { detail: `a plugin's answer has the status ${answer.status}` });
   const headers = answer.headers instanceof HeaderList ? answer.headers : HeaderList.from(answer.headers);
   const isStream = isEventStream(headers);
   const body = wholeBody(answer.body as AnyBody);

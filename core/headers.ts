@@ -4,8 +4,8 @@
  */
 /** RFC 9110 §5.6.2, token. */
 export const FIELD_NAME: RegExp = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/;
-// oxlint-disable-next-line no-control-regex -- RFC 9110 §5.5: no CR, LF or NUL in a field value
-const BAD_VALUE = /[\0\r\n]/;
+/** RFC 9110 §5.5. What is above U+00FF would lose its upper bits on the wire, and could become a line break there. */
+const BAD_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 
 /** RFC 9110 §7.6.1, and what proxies of old added to it. Never relayed, in either direction. */
 export const HOP_BY_HOP: ReadonlySet<string> = new Set([
@@ -114,8 +114,13 @@ export class HeaderList implements Headers {
 
 function checked(name: string, value: string): string {
   if (!FIELD_NAME.test(name)) throw new TypeError(`'${name}' is not a header name`);
-  if (BAD_VALUE.test(value)) throw new TypeError(`the value of '${name}' has a line break or NUL`);
+  if (BAD_VALUE.test(value)) throw new TypeError(`the value of '${name}' has a character that no header can have`);
   return name.toLowerCase();
+}
+
+/** Whether a status can end an exchange (RFC 9110 §15). */
+export function isFinalStatus(status: number): boolean {
+  return Number.isInteger(status) && status >= 200 && status <= 599;
 }
 
 /** Whether an answer is an event stream that can be read as it comes: without a content coding. */

@@ -5,7 +5,7 @@ import { Pipe } from "../body/pipe.ts";
 import type { Outgoing } from "../down.ts";
 import { ProxyError } from "../errors.ts";
 import { ExchangeRun } from "../exchange.ts";
-import { HeaderList } from "../headers.ts";
+import { HeaderList, isFinalStatus } from "../headers.ts";
 import type { MountRuntime } from "../mount.ts";
 import type { RoutePath } from "../routes.ts";
 import type { Answer } from "../types.ts";
@@ -49,9 +49,11 @@ export async function serveRoute(route: RoutePath, inbound: Inbound): Promise<Ou
   return toOutgoing(await route.serve(inbound, text), inbound);
 }
 
-/** An answer that belongs to no exchange. */
+/** An answer that belongs to no exchange. @throws ProxyError `INTERNAL` for a status that ends nothing */
 export function toOutgoing(early: Answer | Response, inbound: Inbound | undefined): Outgoing {
   const { status, headers: given, body: any } = early instanceof Response ? fromResponse(early) : early;
+  if (!isFinalStatus(status))
+    throw new ProxyError("INTERNAL", { detail: `the answer of a plugin's route or guard has the status ${status}` });
   const headers = HeaderList.from(given);
   const body = any as AnyBody;
   if (inbound?.method === "HEAD") {

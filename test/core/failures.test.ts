@@ -1,5 +1,5 @@
 import { toProxyError } from "../../core/upstream/http1/failure.ts";
-import { type LogText, type Plugin, collect, createPenstock, json } from "mcp-penstock";
+import { type Answer, type LogText, type Plugin, collect, createPenstock, json } from "mcp-penstock";
 import { describe, expect, test } from "vitest";
 import { closeable } from "../_harness/loopback.ts";
 import { gate, rawClient, rawServer } from "../_harness/peers.ts";
@@ -51,6 +51,28 @@ describe("onFailure", () => {
     expect(server.requests).toBe(1);
   });
 });
+
+test.each(["request", "guard"] as const)(
+  "an answer of a %s hook that HTTP cannot say is a failure of its own",
+  async (hook) => {
+    const server = await jsonServer();
+    for (const status of [99, 199, 600, 1000, Number.NaN]) {
+      const plugin = { name: "odd", [hook]: () => ({ ...json(1), status }) };
+      const client = await use(rawClient((await use(front(server.url, [plugin]))).port));
+      client.send(post(call()));
+      expect((await client.receiveResponse()).status).toBe(500);
+    }
+    const broken = {
+      name: "odd",
+      response: (_: unknown, { headers }: Answer) => headers.set("x", "a\u010d\u010aset-cookie: b"),
+    };
+    const client = await use(rawClient((await use(front(server.url, [broken]))).port));
+    client.send(post(call()));
+    const answer = await client.receiveResponse();
+    expect(answer.status).toBe(500);
+    expect(answer.headers["set-cookie"]).toBeUndefined();
+  },
+);
 
 test("slots keep what belongs to a mount and to an exchange, typed by their key", async () => {
   const server = await jsonServer();
