@@ -114,6 +114,7 @@ function send(
     source: body.kind === "bytes" ? onePiece(body.bytes) : body.source,
     framer,
     transforms,
+    stall: exchange.mount.stall,
     lastWords: framer && ((error) => answerPending(exchange, framer, reader, error && named(exchange, error))),
     onEnd(error) {
       if (error && error.code !== "CLIENT_GONE") exchange.fail(named(exchange, error));

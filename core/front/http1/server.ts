@@ -36,14 +36,14 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-const LIMITS: Required<ClientLimits> = { headers: 15_000, body: 30_000, idle: 75_000, connections: 0 };
+const LIMITS: Required<Omit<ClientLimits, "write">> = { headers: 15_000, body: 30_000, idle: 75_000, connections: 0 };
 /** How often connections are looked at whose time is over, in milliseconds. */
 const SWEEP = 1000;
 const HANDSHAKE_TIMEOUT = 15_000;
 /** How long idle connections stay in a drain, in milliseconds: a request that is on its way already is answered. */
 const GRACE = 100;
 
-/** @param options with `isPrivate` every caller is as one on this machine */
+/** @param options with `isPrivate` every caller comes from this machine, as over a Unix socket */
 export function createHttpServer(
   handler: Handler,
   options: { tls?: ListenTls; limits?: ClientLimits; isPrivate?: boolean; onError?(error: Error): void } = {},
