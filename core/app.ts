@@ -19,6 +19,7 @@ import { type PathClaim, PathTable, shape } from "./paths.ts";
 import { createPublicOrigin } from "./public-url.ts";
 import { RoutePath, checkRoute } from "./routes.ts";
 import type { PenstockServer, ServeOptions } from "./serve.ts";
+import { CLIENT_LIMITS } from "./timeouts.ts";
 import { Timers } from "./timers.ts";
 import { createHttpDriver } from "./upstream/http.ts";
 import type { App, Json, Mount, PenstockConfig, Plugin } from "./types.ts";
@@ -73,7 +74,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
     deadlines: new Deadlines(),
     clients: new ClientMemory(),
     nextId: createIds(),
-    writeTimeout: config.clientLimits?.write ?? WRITE_TIMEOUT,
+    writeTimeout: config.clientLimits?.write ?? CLIENT_LIMITS.write,
     connect: options.connect ?? createHttpDriver,
   };
   const mounts = Object.entries(config.servers).map(
@@ -238,9 +239,6 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
     },
   };
 }
-
-/** In milliseconds. */
-const WRITE_TIMEOUT = 60_000;
 
 /** Ids of exchanges: random per proxy, so that two of them do not meet in one log, and counted within it. */
 function createIds(): () => string {

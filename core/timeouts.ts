@@ -1,6 +1,15 @@
-import type { Timeouts } from "./types.ts";
+/** The limits in time that hold where the configuration says nothing, in milliseconds. */
+import type { ClientLimits, Timeouts } from "./types.ts";
 
-/** In milliseconds. */
+/** Towards clients. */
+export const CLIENT_LIMITS: Readonly<Required<Omit<ClientLimits, "connections">>> = {
+  headers: 15_000,
+  body: 30_000,
+  idle: 75_000,
+  write: 60_000,
+};
+
+/** Towards servers. */
 const TIMEOUTS: Readonly<Required<Timeouts>> = {
   connect: 5000,
   headers: 60_000,
