@@ -1,11 +1,11 @@
 /** From an answer to what is written to the client: message hooks on its messages, byte transforms on its bytes. */
 import { type AnyBody, BytesBody, collect, onePiece } from "./body/body.ts";
-import { SseFramer, holdsResponse, mayHoldMethod } from "./body/framer.ts";
+import { SseFramer, holdsResponse, mayHoldMethod, namesType } from "./body/framer.ts";
 import { isReply, replyTo } from "./body/message.ts";
 import { Pipe } from "./body/pipe.ts";
 import { MessageReader } from "./body/reader.ts";
 import type { Scan } from "./body/scan.ts";
-import { asBuffer, writeEvent } from "./body/sse.ts";
+import { asBuffer, endsWithBlankLine, writeEvent } from "./body/sse.ts";
 import { ProxyError, isProxyError } from "./errors.ts";
 import { HeaderList, isEventStream, isFinalStatus } from "./headers.ts";
 import type { MessageRow } from "./hooks.ts";
@@ -19,6 +19,9 @@ export interface Outgoing {
   headers: HeaderList;
   body: Uint8Array | Pipe | null;
 }
+
+/** Largest body that is handed over in one piece, in bytes. */
+const WHOLE = 256 * 1024;
 
 /** What the way down needs of its exchange. */
 export interface DownHost extends Exchange {
@@ -80,7 +83,9 @@ function readerFor(exchange: DownHost, body: AnyBody, isStream: boolean): Messag
 
 /** The whole stream is here, answers the request, and asks for nothing: most streams are like that, and need no framer. */
 function isWholeResponse(body: AnyBody): boolean {
-  return body.kind === "bytes" && !mayHoldMethod(asBuffer(body.bytes)) && holdsResponse(asBuffer(body.bytes));
+  if (body.kind !== "bytes") return false;
+  const bytes = asBuffer(body.bytes);
+  return !mayHoldMethod(bytes) && !namesType(bytes) && endsWithBlankLine(bytes) && holdsResponse(bytes);
 }
 
 function send(
@@ -100,21 +105,20 @@ function send(
     // A small answer is all here by now, and leaves in one write.
     const bytes = body.kind === "bytes" ? body.bytes : undefined;
     if (bytes && status === 204) return { status, headers, body: null };
-    if (bytes) {
-      // A hook may have changed the body; where no length stands the host adds it.
-      const length = headers.get("content-length");
-      if (length !== null && length !== String(bytes.length)) headers.delete("content-length");
-      return { status, headers, body: bytes };
-    }
+    // A hook may have changed the body.
+    if (bytes) headers.set("content-length", String(bytes.length));
+    // A large one waits for its client as a stream does.
+    if (bytes && bytes.length <= WHOLE) return { status, headers, body: bytes };
   }
   const framer = reader && new SseFramer(reader, exchange.mount.maxMessageBytes);
   const pipe = new Pipe({
     source: body.kind === "bytes" ? onePiece(body.bytes) : body.source,
     framer,
     transforms,
-    lastWords: framer && ((error) => answerPending(exchange, framer, reader, error)),
+    stall: exchange.mount.stall,
+    lastWords: framer && ((error) => answerPending(exchange, framer, reader, error && named(exchange, error))),
     onEnd(error) {
-      if (error && error.code !== "CLIENT_GONE") exchange.fail(error);
+      if (error && error.code !== "CLIENT_GONE") exchange.fail(named(exchange, error));
     },
   });
   return { status, headers, body: pipe };
@@ -151,12 +155,20 @@ function answerPending(
   reader: MessageReader,
   error: ProxyError | undefined,
 ): Uint8Array | undefined {
+  // The request counts as answered: clients that go by the standard must see that answer too.
+  if (!error && framer.endsOpen) return new TextEncoder().encode("\n\n");
   if (exchange.posted?.kind !== "request" || reader.responded || (!error && framer.resumable)) return;
   const reason =
     error ??
     new ProxyError("UPSTREAM_BROKE", { server: exchange.mount.server, detail: "the stream ended without a response" });
   exchange.fail(reason);
   return new TextEncoder().encode((framer.unfinished ? "\n\n" : "") + writeEvent(exchange.errorText(reason)));
+}
+
+/** Parts of the way do not know for which server they work; the client is told. */
+function named(exchange: DownHost, error: ProxyError): ProxyError {
+  const { server } = exchange.mount;
+  return error.details.server === undefined ? new ProxyError(error.code, { ...error.details, server }) : error;
 }
 
 function invalid(exchange: DownHost, detail: string): ProxyError {

@@ -5,6 +5,7 @@ import { ProxyError } from "./errors.ts";
 import { type HookTable, compileHooks, orderPlugins } from "./hooks.ts";
 import type { Logger } from "./log.ts";
 import { SlotMap } from "./slots.ts";
+import { fillTimeouts } from "./timeouts.ts";
 import type { Timers } from "./timers.ts";
 import type { Mount, PenstockConfig, Plugin, ServerConfig } from "./types.ts";
 import { notForwarded } from "./upstream/fields.ts";
@@ -22,6 +23,8 @@ export interface Shared {
   clients: ClientMemory;
   /** The next id of an exchange. */
   nextId: () => string;
+  /** Longest time that a client takes nothing of what waits for it, in milliseconds; 0 is no limit. */
+  writeTimeout: number;
   /** Speaks to a server. */
   connect: (name: string, config: ServerConfig) => Driver;
 }
@@ -31,6 +34,7 @@ export class MountRuntime extends SlotMap implements Mount {
   readonly paths: readonly string[];
   readonly upstream: string;
   readonly auth: Mount["auth"];
+  readonly timeouts: Mount["timeouts"];
   /** Names of header fields that stay here. */
   readonly notForwarded: ReadonlySet<string>;
   readonly hooks: HookTable;
@@ -42,6 +46,8 @@ export class MountRuntime extends SlotMap implements Mount {
   readonly deadlines: Deadlines;
   readonly nextId: () => string;
   readonly clients: ClientMemory;
+  /** When clients are cut that stopped reading. */
+  readonly stall: { deadlines: Deadlines; ms: number };
 
   constructor(name: string, config: ServerConfig, root: PenstockConfig["plugins"], shared: Shared) {
     super();
@@ -51,6 +57,7 @@ export class MountRuntime extends SlotMap implements Mount {
     refuseGuards(name, config.plugins, root);
     this.hooks = compileHooks(orderPlugins(root, config.plugins).filter((plugin) => plugin.applies?.(config) ?? true));
     this.auth = config.auth;
+    this.timeouts = fillTimeouts(config.timeouts);
     this.notForwarded = notForwarded(
       config.auth,
       this.hooks.plugins.flatMap((plugin) => plugin.credentials ?? []),
@@ -61,6 +68,7 @@ export class MountRuntime extends SlotMap implements Mount {
     this.log = shared.log;
     this.timers = shared.timers;
     this.deadlines = shared.deadlines;
+    this.stall = { deadlines: shared.deadlines, ms: shared.writeTimeout };
     this.nextId = shared.nextId;
     this.clients = shared.clients;
   }

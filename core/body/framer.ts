@@ -28,6 +28,8 @@ export class SseFramer {
   resumable = false;
   /** The stream ended, but not with a blank line: what is written behind it needs one first. */
   unfinished = false;
+  /** The response stands in that last event, which only a careless client reads. */
+  endsOpen = false;
 
   /**
    * @param reader what to do with a message
@@ -69,7 +71,10 @@ export class SseFramer {
     this.unfinished = true;
     const rest = asBuffer(joinChunks(this.#rest));
     this.#rest = [];
-    return this.#events(rest, 0, out);
+    const { responded } = this.#reader;
+    const note = () => void (this.endsOpen = this.#reader.responded && !responded);
+    const result = this.#events(rest, 0, out);
+    return result instanceof Promise ? result.then(note) : note();
   }
 
   #keep(chunk: Uint8Array): void {
@@ -160,7 +165,8 @@ export class SseFramer {
   /** @returns the bytes to send instead, or nothing to send the same */
   #event(bytes: Buffer, isFirst: boolean): Awaitable<Uint8Array | undefined> {
     if (bytes.length > this.#limit) throw this.#tooLarge();
-    if (!this.#reader.wants.response && !mayHoldMethod(bytes)) {
+    // What does not end may not be whole, and what is no message is no answer: those are read to the end.
+    if (!this.#reader.wants.response && !this.unfinished && !mayHoldMethod(bytes) && !namesType(bytes)) {
       this.#reader.responded ||= holdsResponse(bytes);
       return undefined;
     }
@@ -209,7 +215,30 @@ export function mayHoldMethod(events: Buffer): boolean {
   return events.includes('"method"', 0, "latin1") || events.includes(ESCAPE, 0, "latin1");
 }
 
-/** Whether these events, which have no `method` key, answer a request. */
+/** Whether these events, which have no `method` key and name no type, answer a request: without an id nobody knows which. */
 export function holdsResponse(events: Buffer): boolean {
-  return events.includes('"result"', 0, "latin1") || events.includes('"error"', 0, "latin1");
+  if (!events.includes('id"', 0, "latin1")) return false;
+  return onDataLine(events, '"result"') || onDataLine(events, '"error"');
+}
+
+/** Found by native search, as a response may be large; comments do not count. */
+function onDataLine(events: Buffer, needle: string): boolean {
+  for (let hit = events.indexOf(needle, 0, "latin1"); hit !== -1; hit = events.indexOf(needle, hit + 1, "latin1")) {
+    const lf = events.lastIndexOf(LF, hit);
+    const cr = events.subarray(lf + 1, hit).lastIndexOf(CR);
+    const line = events.toString("utf8", lf + cr + 2, Math.min(hit, lf + cr + 10));
+    if (/^\uFEFF?data/.test(line)) return true;
+  }
+  return false;
+}
+
+/** Whether one of these events may be of another type than `message`. */
+export function namesType(events: Buffer): boolean {
+  for (let at = events.indexOf("event", 0, "latin1"); at !== -1; at = events.indexOf("event", at + 1, "latin1")) {
+    const before = at === 0 ? LF : events[at - 1];
+    // Behind a byte order mark the first line begins too.
+    const begins = before === LF || before === CR || (at === 3 && before === 0xbf);
+    if (begins && !/^event(?:: ?message)?[\r\n]/.test(events.toString("latin1", at, at + 16))) return true;
+  }
+  return false;
 }

@@ -17,9 +17,11 @@ export function kindOf(message: Message): Kind | undefined {
 export function writeMessage(message: Message, idText?: string): string {
   if (idText === undefined || message.id === undefined || JSON.parse(idText) !== message.id)
     return JSON.stringify(message);
-  const { id: _id, jsonrpc: _jsonrpc, ...rest } = message;
+  const { id: _id, jsonrpc, ...rest } = message;
   const members = JSON.stringify(rest);
-  return `{"jsonrpc":"2.0","id":${idText}${members === "{}" ? "}" : `,${members.slice(1)}`}`;
+  // What a server left out is not for the proxy to add.
+  const version = jsonrpc === undefined ? "" : `"jsonrpc":${JSON.stringify(jsonrpc)},`;
+  return `{${version}"id":${idText}${members === "{}" ? "}" : `,${members.slice(1)}`}`;
 }
 
 /** An error response. @param id `null` when the request's id could not be read (JSON-RPC 2.0 §5) */

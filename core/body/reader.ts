@@ -1,6 +1,7 @@
 /** Reads one JSON-RPC text on its way down, shows it to the message hooks, and says what goes on instead. */
 import { ProxyError } from "../errors.ts";
 import type { Awaitable, Kind, Message } from "../types.ts";
+import { findIdText } from "./id-text.ts";
 import { isRecord, kindOf, writeMessage } from "./message.ts";
 import { scan } from "./scan.ts";
 
@@ -68,12 +69,15 @@ export class MessageReader {
 
   /** @returns false when another parser might read the text otherwise: then what the hooks saw is written anew. */
   #remember(message: Message, text: string): boolean {
+    let idText: string | undefined;
     try {
-      const { idText } = scan(Buffer.from(text));
-      if (idText !== undefined) this.#idTexts.set(message.id, idText);
+      ({ idText } = scan(Buffer.from(text)));
       return true;
     } catch {
+      idText = findIdText(text);
       return false;
+    } finally {
+      if (idText !== undefined) this.#idTexts.set(message.id, idText);
     }
   }
 

@@ -32,6 +32,11 @@ export function eventEnd(bytes: Uint8Array, from: number): number {
   return -1;
 }
 
+/** Whether the last event is a whole one. */
+export function endsWithBlankLine(bytes: Buffer): boolean {
+  return /(?:\n\n|\r\r|\r\n\r\n|\n\r\n?|\r\n\r)$/.test(bytes.toString("latin1", bytes.length - 4));
+}
+
 /** One event, taken apart. `data` is `undefined` when the event has no data line: clients then dispatch nothing. */
 export interface ParsedEvent {
   data: string | undefined;

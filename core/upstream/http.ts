@@ -3,20 +3,19 @@ import { StreamBody } from "../body/body.ts";
 import { writeMessage } from "../body/message.ts";
 import { ProxyError } from "../errors.ts";
 import { HeaderList, isEventStream } from "../headers.ts";
-import type { Answer, Message, ServerConfig, Timeouts, UpstreamRequest } from "../types.ts";
+import { fillTimeouts } from "../timeouts.ts";
+import type { Answer, Message, ServerConfig, UpstreamRequest } from "../types.ts";
 import { decoded } from "./content-coding.ts";
 import { responseHeaders } from "./fields.ts";
 import { connectHttp1 } from "./http1/client.ts";
 import type { Driver, OnAbort, WireAnswer, WireClient, WireRequest } from "./wire.ts";
 
-/** reliability defaults, in milliseconds. */
-const TIMEOUTS: Required<Timeouts> = { connect: 5000, headers: 60_000, call: 300_000, body: 30_000, stream: 0 };
 const MAX_REDIRECTS = 3;
 
 /** @param name the server's name, for error messages */
 export function createHttpDriver(name: string, config: ServerConfig): Driver {
   const url = new URL(config.url);
-  const timeouts = { ...TIMEOUTS, ...config.timeouts };
+  const timeouts = fillTimeouts(config.timeouts);
   const client: WireClient = connectHttp1(name, url, timeouts.connect, config.tls);
   const configured = Object.entries(config.headers ?? {}).flatMap(([key, value]) => [key.toLowerCase(), value]);
 
@@ -26,6 +25,7 @@ export function createHttpDriver(name: string, config: ServerConfig): Driver {
     method?: string,
     idText?: string,
   ): Promise<Answer> {
+    const own = request.timeouts;
     const wire: WireRequest = {
       method: request.method,
       path: request.path ?? url.pathname + url.search,
@@ -34,7 +34,8 @@ export function createHttpDriver(name: string, config: ServerConfig): Driver {
         request.body === null || request.body instanceof Uint8Array
           ? request.body
           : Buffer.from(writeMessage(request.body as Message, idText)),
-      headersTimeout: method === "tools/call" ? timeouts.call : timeouts.headers,
+      headersTimeout: own?.headers ?? (method === "tools/call" ? timeouts.call : timeouts.headers),
+      totalTimeout: own?.total ?? 0,
     };
     let answer = await client.send(wire, onAbort);
     for (let hops = 0; answer.status >= 300 && answer.status < 400; hops++) {
@@ -47,7 +48,7 @@ export function createHttpDriver(name: string, config: ServerConfig): Driver {
     const headers = responseHeaders(answer.headers);
     const coding = headers.get("content-encoding");
     const source = coding === null ? answer.source : decoded(name, answer.source, coding, headers);
-    answer.limitGap(isEventStream(headers) ? timeouts.stream : timeouts.body);
+    answer.limitGap(isEventStream(headers) ? (own?.stream ?? timeouts.stream) : (own?.body ?? timeouts.body));
     return { status: answer.status, headers, body: new StreamBody(source) };
   }
   return { send, close: () => client.close() };

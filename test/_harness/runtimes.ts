@@ -39,9 +39,9 @@ export const RUNTIME_NAMES = Object.keys(PROJECTS) as RuntimeName[];
 /** The runtime of this project; `undefined` where the proxy runs inside of the test process. */
 export const otherRuntime = process.env.PENSTOCK_RUNTIME as RuntimeName | undefined;
 
-/** What `startCli` and `runCli` start the command line with. @param writes Deno must be allowed to make files */
-export function runtime(writes = false): Runtime {
-  const { label, bin, args } = PROJECTS[otherRuntime ?? "node20"];
+/** What the command line is started with. @param writes Deno must be allowed to make files @param name @default the project's */
+export function runtime(writes = false, name: RuntimeName = otherRuntime ?? "node20"): Runtime {
+  const { label, bin, args } = PROJECTS[name];
   if (bin === undefined) return { label, version: process.versions.node, command: process.execPath, args };
   const { dependencies } = JSON.parse(readFileSync(new URL("package.json", folder), "utf8")) as {
     dependencies: Record<string, string>;
