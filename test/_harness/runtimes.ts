@@ -20,9 +20,12 @@ export const DENO_FLAGS = ["--allow-net", "--allow-read", "--allow-env"];
 /** Bun follows the `paths` of the checkout's tsconfig.json to the sources: plugins of tests would be given another copy of the core. */
 const BUN_FLAGS = [`--tsconfig-override=${fileURLToPath(new URL("bun.tsconfig.json", folder))}`];
 
+/** Node 20 needs help with the plugins of tests, which are TypeScript. */
+const NODE20_FLAGS = ["--import", new URL("strip-types.mjs", folder).href];
+
 const PROJECTS = {
   /** The Node that runs the tests; on the machine that decides about changes it is Node 20. */
-  node20: { label: "Node.js", bin: undefined, args: [] },
+  node20: { label: "Node.js", bin: undefined, args: NODE20_FLAGS },
   node24: { label: "Node.js", bin: "node", args: [] },
   bun: { label: "Bun", bin: "bun", args: BUN_FLAGS },
   deno: { label: "Deno", bin: "deno", args: ["run", "--no-prompt", ...DENO_FLAGS] },
