@@ -7,7 +7,7 @@ import type { Logger } from "./log.ts";
 import { SlotMap } from "./slots.ts";
 import type { Timers } from "./timers.ts";
 import type { Mount, PenstockConfig, Plugin, ServerConfig } from "./types.ts";
-import { notForwarded } from "./upstream/fields.ts";
+import { type FieldRules, fieldRules } from "./upstream/fields.ts";
 import type { Driver } from "./upstream/wire.ts";
 
 /** MCP SDK servers refuse more; a larger message is a mistake as a rule. */
@@ -22,8 +22,10 @@ export interface Shared {
   clients: ClientMemory;
   /** The next id of an exchange. */
   nextId: () => string;
+  /** What it adds to `Via` (RFC 9110 §7.6.3): a pseudonym of its own, so that proxies in a row are no loop. */
+  via: string;
   /** Speaks to a server. */
-  connect: (name: string, config: ServerConfig) => Driver;
+  connect: (name: string, config: ServerConfig, via: string) => Driver;
 }
 
 export class MountRuntime extends SlotMap implements Mount {
@@ -31,8 +33,8 @@ export class MountRuntime extends SlotMap implements Mount {
   readonly paths: readonly string[];
   readonly upstream: string;
   readonly auth: Mount["auth"];
-  /** Names of header fields that stay here. */
-  readonly notForwarded: ReadonlySet<string>;
+  /** How header fields go on to it. */
+  readonly fields: FieldRules;
   readonly hooks: HookTable;
   readonly driver: Driver;
   readonly maxRequestBytes: number;
@@ -51,11 +53,12 @@ export class MountRuntime extends SlotMap implements Mount {
     refuseGuards(name, config.plugins, root);
     this.hooks = compileHooks(orderPlugins(root, config.plugins).filter((plugin) => plugin.applies?.(config) ?? true));
     this.auth = config.auth;
-    this.notForwarded = notForwarded(
+    this.fields = fieldRules(
       config.auth,
       this.hooks.plugins.flatMap((plugin) => plugin.credentials ?? []),
+      shared.via,
     );
-    this.driver = shared.connect(name, config);
+    this.driver = shared.connect(name, config, shared.via);
     this.maxRequestBytes = config.maxRequestBytes ?? MAX_REQUEST_BYTES;
     this.maxMessageBytes = config.maxMessageBytes ?? MAX_MESSAGE_BYTES;
     this.log = shared.log;

@@ -12,8 +12,8 @@ import type { Driver, OnAbort, WireAnswer, WireClient, WireRequest } from "./wir
 const TIMEOUTS: Required<Timeouts> = { connect: 5000, headers: 60_000, call: 300_000, body: 30_000, stream: 0 };
 const MAX_REDIRECTS = 3;
 
-/** @param name the server's name, for error messages */
-export function createHttpDriver(name: string, config: ServerConfig): Driver {
+/** @param name the server's name, for error messages @param via what is added to `Via` of answers */
+export function createHttpDriver(name: string, config: ServerConfig, via: string): Driver {
   const url = new URL(config.url);
   const timeouts = { ...TIMEOUTS, ...config.timeouts };
   const client: WireClient = connectHttp1(name, url, timeouts.connect, config.tls);
@@ -43,7 +43,7 @@ export function createHttpDriver(name: string, config: ServerConfig): Driver {
       wire.path = target.pathname + target.search;
       answer = await client.send(wire, onAbort);
     }
-    const headers = responseHeaders(answer.headers);
+    const headers = responseHeaders(answer.headers, via);
     answer.limitGap(isEventStream(headers) ? timeouts.stream : timeouts.body);
     return { status: answer.status, headers, body: new StreamBody(answer.source) };
   }

@@ -71,6 +71,7 @@ export const {
   byName,
   calm,
   closed,
+  cookies,
   counting,
   failing,
   failingAnswers,

@@ -67,6 +67,16 @@ export function markAnswers(): Plugin {
   return { name: "mark", response: (_exchange, { headers, status }) => headers.set("x-seen", String(status)) };
 }
 
+/** Sets two cookies with each answer. */
+export function cookies(): Plugin {
+  return {
+    name: "cookies",
+    response(_exchange, { headers }) {
+      for (const cookie of ["a=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT", "b=2"]) headers.append("set-cookie", cookie);
+    },
+  };
+}
+
 /** What a message hook does: nothing, take the message away, or one of these. */
 type Action =
   | "pass"
