@@ -22,14 +22,7 @@ async function relay(request: string, options: { server?: object; answer?: strin
 }
 
 const TYPE = "content-type: application/json\r\n";
-const PRIVATE = [
-  "authorization",
-  "dpop",
-  "x-api-key",
-  "cookie",
-  "origin",
-  "referer",
-];
+const PRIVATE = ["authorization", "dpop", "x-api-key", "cookie", "origin", "referer"];
 
 describe("towards the server", () => {
   test("what belongs to MCP passes: Mcp-*, session, Last-Event-ID, Accept, trace and unknown fields", async () => {
