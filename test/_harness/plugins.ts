@@ -76,6 +76,7 @@ export const {
   failing,
   failingAnswers,
   failingLate,
+  fence,
   framing,
   late,
   markAnswers,

@@ -237,6 +237,14 @@ export function teapot(): Plugin {
   return { name: "teapot", guard: () => new Response(null, { status: 418 }) };
 }
 
+/** A guard that keeps everybody away from what lies below a path, with 403. */
+export function fence(prefix: string): Plugin {
+  return {
+    name: "fence",
+    guard: ({ url }) => (url.pathname.startsWith(prefix) ? new Response(null, { status: 403 }) : undefined),
+  };
+}
+
 /** A guard that adds fields to every answer, and stops what asks for `/stop`. */
 export function marking(): Plugin {
   return {
