@@ -2,11 +2,14 @@
 import { ProxyError } from "../errors.ts";
 import type { Awaitable, Kind, Message } from "../types.ts";
 import { findIdText } from "./id-text.ts";
+import { fold } from "./keys.ts";
 import { isRecord, kindOf, writeMessage } from "./message.ts";
 import { scan } from "./scan.ts";
 
 /** Shows one message to the hooks. Returns nothing when it may pass as it is. */
 export type ShowMessage = (message: Message, kind: Kind) => Awaitable<readonly Message[] | undefined>;
+
+const ENVELOPE: ReadonlySet<string> = new Set(["jsonrpc", "id", "method", "params", "result", "error"]);
 
 export class MessageReader {
   readonly wants: Readonly<Record<Kind, boolean>>;
@@ -49,6 +52,11 @@ export class MessageReader {
   #one(json: unknown, text: string): Awaitable<readonly Message[] | undefined> {
     if (!isRecord(json)) return undefined;
     const message = json as unknown as Message;
+    for (const key in json) {
+      // A client whose parser ignores case would take `Result` for `result`, and no hook has seen it.
+      if (!ENVELOPE.has(key) && ENVELOPE.has(fold(key)))
+        throw new ProxyError("UPSTREAM_INVALID", { detail: "a key of the envelope in another case" });
+    }
     const kind = kindOf(message);
     if (kind === undefined) {
       if (message.method === undefined && message.result === undefined && message.error === undefined) return undefined;
