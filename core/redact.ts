@@ -41,8 +41,12 @@ export interface Redactor {
    *   under one that secrets have, or without a name, those below 4
    */
   add(value: string, name?: string): void;
-  /** The text without registered values, without credentials in URLs and after `Bearer` or `Basic`, and without what names such as `token=` announce. */
-  text(text: string): string;
+  /**
+   * The text without registered values, without credentials in URLs and after `Bearer` or `Basic`, and without what names such as `token=` announce.
+   *
+   * @param limit only so many characters of the result are needed: what is behind them is left out @default all
+   */
+  text(text: string, limit?: number): string;
 }
 
 /** A redactor that knows no value yet. */
@@ -74,9 +78,11 @@ export function createRedactor(): Redactor {
         .map((text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
       values = new RegExp(escaped.join("|"), "g");
     },
-    text(text) {
+    text(text, limit = Number.POSITIVE_INFINITY) {
       const known = values ? text.replace(values, REDACTED) : text;
-      return known.split("\n").map(withoutNamed).join("\n");
+      // Patterns see more than is needed, so that none of them is cut off where it counts.
+      const enough = 16 * limit;
+      return (known.length > enough ? known.slice(0, enough) : known).split("\n").map(withoutNamed).join("\n");
     },
   };
 }
