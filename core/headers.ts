@@ -143,8 +143,14 @@ function isBlank(code: number): boolean {
   return code === 0x20 || code === 0x09;
 }
 
-/** The names that a `Connection` field declares hop-by-hop (RFC 9110 §7.6.1), in lower case; usually none. */
-export function connectionOptions(value: string | null | undefined): string[] {
-  if (!value || value === "keep-alive" || value === "close") return [];
-  return value.split(",").map((option) => option.trim().toLowerCase());
+/**
+ * The names that `Connection` fields declare hop-by-hop (RFC 9110 §7.6.1), in lower case; usually none.
+ *
+ * @param known of the fields before
+ */
+export function connectionOptions(value: string, known?: Set<string>): Set<string> | undefined {
+  if (value === "" || value === "keep-alive" || value === "close") return known;
+  const names = known ?? new Set();
+  for (const option of value.split(",")) names.add(trimBlanks(option).toLowerCase());
+  return names;
 }

@@ -54,31 +54,37 @@ export function fieldRules(auth: ServerConfig["auth"], credentials: readonly str
  */
 export function forwardedHeaders(flat: readonly string[], { left, via }: FieldRules): HeaderList {
   const kept: string[] = [];
-  let options: string[] | undefined;
+  let options: Set<string> | undefined;
   for (let i = 0; i < flat.length; i += 2) {
     const name = flat[i]!.toLowerCase();
-    if (name === "connection") options = [...(options ?? []), ...connectionOptions(flat[i + 1])];
+    if (name === "connection") options = connectionOptions(flat[i + 1]!, options);
     if (name === "via" && flat[i + 1]!.includes(via)) throw new ProxyError("LOOP_DETECTED");
     // `X_Real_IP` and `X-Real-IP` are one variable to CGI and its heirs (RFC 3875 §4.1.18): such names could stand for any field that stays here.
     if (!left.has(name) && !name.includes("_") && !name.startsWith("x-forwarded-")) kept.push(name, flat[i + 1]!);
   }
-  const list = new HeaderList(kept);
-  for (const option of options ?? []) list.delete(option);
-  kept.push("accept-encoding", "identity", "via", via);
-  return list;
+  const rest = without(kept, options);
+  rest.push("accept-encoding", "identity", "via", via);
+  return new HeaderList(rest);
 }
 
 /** The fields of a server's answer that may go on to a client. @param given names in lower case @param via of this proxy */
 export function responseHeaders(given: readonly string[], via: string): HeaderList {
   const flat: string[] = [];
-  let options: string[] | undefined;
+  let options: Set<string> | undefined;
   for (let i = 0; i < given.length; i += 2) {
     const name = given[i]!;
-    if (name === "connection") options = [...(options ?? []), ...connectionOptions(given[i + 1])];
+    if (name === "connection") options = connectionOptions(given[i + 1]!, options);
     if (!NOT_RETURNED.has(name)) flat.push(name, given[i + 1]!);
   }
-  const list = new HeaderList(flat);
-  for (const option of options ?? []) list.delete(option);
-  flat.push("via", via);
-  return list;
+  const kept = without(flat, options);
+  kept.push("via", via);
+  return new HeaderList(kept);
+}
+
+/** Once over the fields, however many names there are. */
+function without(flat: string[], names: ReadonlySet<string> | undefined): string[] {
+  if (!names) return flat;
+  const kept: string[] = [];
+  for (let i = 0; i < flat.length; i += 2) if (!names.has(flat[i]!)) kept.push(flat[i]!, flat[i + 1]!);
+  return kept;
 }

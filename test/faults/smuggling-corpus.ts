@@ -129,7 +129,7 @@ const rows: [string, string, Smuggled["answer"]][] = [
   ["an extension with a bare LF", chunks(CHUNKED.replace("\r\n", ";a\nb\r\n")), BAD],
   ["an extension with NUL", chunks(CHUNKED.replace("\r\n", ";a=\0\r\n")), BAD],
   ["an extension without an end", chunks(CHUNKED.replace("\r\n", `;${"a".repeat(70_000)}\r\n`)), [400, 413]],
-  ["many chunks with extensions", chunks(`${`1;${"a".repeat(100)}\r\n \r\n`.repeat(5000)}${CHUNKED}`), [400, 413]],
+  ["many chunks with extensions", chunks(`${`1;${"a".repeat(100)}\r\n \r\n`.repeat(5000)}${CHUNKED}`), "either"],
   ["an extension", chunks(CHUNKED.replace("\r\n", ";a=b\r\n")), "either"],
   ["a chunk size with zeros before it", chunks(`000${CHUNKED}`), "either"],
   ["a trailer with a length", chunks(CHUNKED.replace(/\r\n$/, `content-length: ${HIDDEN.length}\r\n\r\n`)), "either"],

@@ -1,10 +1,12 @@
-/** Lets Node 20, which cannot strip types itself, load the plugins of the tests; everything else it loads as ever. */
+/** Lets Node 20, which cannot strip types itself, load the plugins of the tests, and sources; everything else it loads as ever. */
 import { readFile } from "node:fs/promises";
 import { register } from "node:module";
 import { fileURLToPath } from "node:url";
 import { isMainThread } from "node:worker_threads";
 
-const OWN = new RegExp(`^${new URL("../", import.meta.url).href}(?:_harness|runtimes)/.*\\.ts$`);
+const OWN = new RegExp(
+  `^${new URL("../../", import.meta.url).href}(?:test/(?:_harness|runtimes)|core|plugins)/.*\\.ts$`,
+);
 
 // The hooks run in a thread of their own, from this same file.
 if (isMainThread) register(import.meta.url);
