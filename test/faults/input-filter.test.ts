@@ -138,12 +138,16 @@ describe("IN-11 a filtered list", () => {
     ["what is not JSON", "content-type: text/html\r\n", "<html>rm delete_all</html>"],
     ["a list that is cut off", JSON_TYPE, RESPONSE.slice(0, -4)],
     ["two texts", JSON_TYPE, RESPONSE + RESPONSE],
+    ["a depth of 100,000", JSON_TYPE, RESPONSE.replace("{", `{"a":${"[".repeat(100_000)}${"]".repeat(100_000)},`)],
+    ["a batch of such a depth", JSON_TYPE, `[{"a":${"[".repeat(100_000)}${"]".repeat(100_000)}},${RESPONSE}]`],
     ["UTF-16", "content-type: application/json; charset=utf-16\r\n", Buffer.from(RESPONSE, "utf16le")],
     ["events that are called JSON", JSON_TYPE, `data: ${RESPONSE}\n\n`],
     ["events of two types", `${JSON_TYPE}${SSE_TYPE}`, `data: ${RESPONSE}\n\n`],
     ["a content coding that nobody knows", `${JSON_TYPE}content-encoding: x-secret\r\n`, RESPONSE],
   ])("%s: withheld, with an error for the id that waits", async (_what, type, body) => {
     for (const pieces of ["one", "bytes"] as const) {
+      // Chunks of one byte take their time.
+      if (pieces === "bytes" && body.length > 100_000) continue;
       const answer = await through({ type, body }, pieces, post(call(7)));
       expect(answer).toMatchObject({ status: 502, complete: true });
       expect(JSON.parse(answer.body)).toMatchObject({
@@ -152,6 +156,19 @@ describe("IN-11 a filtered list", () => {
       });
       expect(answer.body).not.toMatch(/"rm"|delete_all/);
     }
+  });
+
+  test("deep is what is deeper than 1,000 levels, and no bracket within a string counts", async () => {
+    const deep = (levels: number) =>
+      `{"a":${"[".repeat(levels)}${"]".repeat(levels)},"s":${JSON.stringify('[{\\"'.repeat(2000))}}`;
+    for (const [levels, status] of [
+      [900, 200],
+      [1100, 502],
+    ] as const)
+      expect(
+        (await through({ type: JSON_TYPE, body: RESPONSE.replace('"tools"', `"b":${deep(levels)},"tools"`) }, "one"))
+          .status,
+      ).toBe(status);
   });
 
   test.each([
