@@ -6,7 +6,7 @@ import { ClientMemory } from "./clients.ts";
 import { applyConfigHooks, fixHooks } from "./config-hooks.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Outgoing } from "./down.ts";
-import { ProxyError } from "./errors.ts";
+import { ProxyError, describeAside } from "./errors.ts";
 import { type RequestContext, createDoor, refusal } from "./front/door.ts";
 import { type Running, serveMount, serveRoute } from "./front/http.ts";
 import type { Inbound } from "./front/inbound.ts";
@@ -19,6 +19,7 @@ import { type PathClaim, PathTable, shape } from "./paths.ts";
 import { createPublicOrigin } from "./public-url.ts";
 import { RoutePath, checkRoute } from "./routes.ts";
 import type { PenstockServer, ServeOptions } from "./serve.ts";
+import { CLIENT_LIMITS } from "./timeouts.ts";
 import { Timers } from "./timers.ts";
 import { createHttpDriver } from "./upstream/http.ts";
 import type { App, Json, Mount, PenstockConfig, Plugin } from "./types.ts";
@@ -36,6 +37,8 @@ export interface Penstock {
   readonly log: Logger;
   /** Listens. @throws ProxyError or the system's error when the address cannot be had */
   serve(options?: ServeOptions): Promise<PenstockServer>;
+  /** Says that it is about to stop, to load balancers (`/readyz`) and plugins; nothing ends yet. */
+  announceStop(): void;
   /** Tells open streams to come to their end, and keeps telling new ones. */
   drain(): void;
   /** Whether every mount has a plugin that asks callers who they are. */
@@ -74,6 +77,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
     clients: new ClientMemory(),
     nextId: createIds(name),
     via: `1.1 penstock-${name}`,
+    writeTimeout: config.clientLimits?.write ?? CLIENT_LIMITS.write,
     connect: options.connect ?? createHttpDriver,
   };
   const mounts = Object.entries(config.servers).map(
@@ -123,6 +127,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   }
 
   let draining = false;
+  let ending: (() => void) | undefined;
   let open = false;
   let set: Promise<void> | undefined;
   const ready = () => (set ??= setUp());
@@ -167,9 +172,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
           busy = true;
           Promise.resolve()
             .then(run)
-            .catch((cause: unknown) =>
-              log.error(() => new ProxyError("PLUGIN_FAILED", { plugin: plugin.name, hook: "every", cause }).toLog()),
-            )
+            .catch((cause: unknown) => log.error(() => describeAside(plugin.name, "every", cause)))
             .finally(() => (busy = false));
         });
       },
@@ -204,13 +207,18 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
         tls: config.tls,
         clientLimits: config.clientLimits,
         drainTimeout: config.drainTimeout,
+        lameDuck: config.lameDuck,
         allowUnauthenticated: config.allowUnauthenticated,
         ...serveOptions,
       });
     },
-    drain() {
-      if (!draining) shared.timers.every(100, () => running.values().forEach((exchange) => exchange.drain()));
+    announceStop() {
       draining = true;
+    },
+    drain() {
+      draining = true;
+      // Also those that begin later, and streams that were in the middle of an event.
+      ending ??= shared.timers.every(100, () => running.values().forEach((exchange) => exchange.drain()));
       for (const exchange of running.values()) exchange.drain();
     },
     authenticates: mounts.every((mount) => mount.hooks.authenticate.length > 0),
@@ -227,7 +235,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
         try {
           await plugin.close?.();
         } catch (cause) {
-          log.error(() => new ProxyError("PLUGIN_FAILED", { plugin: plugin.name, hook: "close", cause }).toLog());
+          log.error(() => describeAside(plugin.name, "close", cause));
         }
       }
       await Promise.all(mounts.map((mount) => mount.driver.close()));

@@ -15,7 +15,7 @@ export function callServer(
   request: Partial<UpstreamRequest>,
   as: CallAs,
 ): Promise<Answer> {
-  const { method = "POST", body = null, signal } = request;
+  const { method = "POST", body = null, signal, timeouts } = request;
   const headers = HeaderList.from(request.headers ?? {});
   if (body !== null && !headers.has("content-type")) headers.set("content-type", "application/json");
   if (!headers.has("accept"))
@@ -30,10 +30,10 @@ export function callServer(
   const { path } = request;
   // It goes onto the request line as it is.
   if (path !== undefined && !/^\/[\x21-\x7e]*$/.test(path)) throw new TypeError("`path` is no path");
-  if (path !== undefined) return exchange.call({ method, headers, body, signal, path }, forward.length);
+  if (path !== undefined) return exchange.call({ method, headers, body, signal, timeouts, path }, forward.length);
   const at = plugins.indexOf(plugin);
   const inner = forward.findIndex((hook) => plugins.indexOf(hook.plugin) > at);
-  return exchange.call({ method, headers, body, signal }, inner === -1 ? forward.length : inner);
+  return exchange.call({ method, headers, body, signal, timeouts }, inner === -1 ? forward.length : inner);
 }
 
 const NO_BODY = new Uint8Array();

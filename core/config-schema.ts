@@ -58,10 +58,17 @@ const schema = z.strictObject({
   socket: z.string('a path such as "/run/penstock.sock"').min(1, 'a path such as "/run/penstock.sock"').optional(),
   tls: z.strictObject({ cert: z.string(), key: z.string(), passphrase: z.string().optional() }).optional(),
   clientLimits: z
-    .strictObject({ headers: ms, body: ms, idle: ms, connections: z.int("a whole number").min(1, "1 or more") })
+    .strictObject({
+      headers: ms,
+      body: ms,
+      write: ms,
+      idle: ms,
+      connections: z.int("a whole number").min(1, "1 or more"),
+    })
     .partial()
     .optional(),
   drainTimeout: ms.optional(),
+  lameDuck: ms.optional(),
   allowUnauthenticated: z.boolean().optional(),
   publicUrl: z.string('a URL such as "https://mcp.example.com"').optional(),
   trustedProxies: z.array(z.string('"loopback", an address, or a CIDR block')).optional(),

@@ -20,6 +20,9 @@ export interface Outgoing {
   body: Uint8Array | Pipe | null;
 }
 
+/** Largest body that is handed over in one piece, in bytes. */
+const WHOLE = 256 * 1024;
+
 /** What the way down needs of its exchange. */
 export interface DownHost extends Exchange {
   readonly mount: MountRuntime;
@@ -102,18 +105,17 @@ function send(
     // A small answer is all here by now, and leaves in one write.
     const bytes = body.kind === "bytes" ? body.bytes : undefined;
     if (bytes && status === 204) return { status, headers, body: null };
-    if (bytes) {
-      // A hook may have changed the body; where no length stands the host adds it.
-      const length = headers.get("content-length");
-      if (length !== null && length !== String(bytes.length)) headers.delete("content-length");
-      return { status, headers, body: bytes };
-    }
+    // A hook may have changed the body.
+    if (bytes) headers.set("content-length", String(bytes.length));
+    // A large one waits for its client as a stream does.
+    if (bytes && bytes.length <= WHOLE) return { status, headers, body: bytes };
   }
   const framer = reader && new SseFramer(reader, exchange.mount.maxMessageBytes);
   const pipe = new Pipe({
     source: body.kind === "bytes" ? onePiece(body.bytes) : body.source,
     framer,
     transforms,
+    stall: exchange.mount.stall,
     lastWords: framer && ((error) => answerPending(exchange, framer, reader, error && named(exchange, error))),
     onEnd(error) {
       if (error && error.code !== "CLIENT_GONE") exchange.fail(named(exchange, error));

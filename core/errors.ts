@@ -50,6 +50,7 @@ export type ErrorCode =
   | "UPSTREAM_TOO_LARGE"
   | "UPSTREAM_REDIRECT"
   | "UPSTREAM_UNAUTHORIZED"
+  | "SERVER_SUSPENDED"
   | "STALLED_CLIENT";
 
 const table: Record<ErrorCode, ErrorRow> = {
@@ -177,6 +178,11 @@ const table: Record<ErrorCode, ErrorRow> = {
     rpc: -32603,
     text: "Server '{server}' did not accept the proxy's credential, or wants one. Set it in `headers`; where callers log in at the server themselves, set `auth: \"passthrough\"` and add the plugin oauth-relay.",
   },
+  SERVER_SUSPENDED: {
+    status: 503,
+    rpc: -31503,
+    text: "Server '{server}' failed several times in a row and is left alone for a moment. Try again.",
+  },
   STALLED_CLIENT: { status: 499, rpc: -32603, text: "The client stopped reading its stream." },
 };
 
@@ -192,6 +198,8 @@ export interface ErrorDetails {
   hint?: string;
   /** For the log only. */
   detail?: string;
+  /** Of a server that broke off: bytes of its answer had come. */
+  answered?: boolean;
   /** Headers of the answer, e.g. `retry-after`. */
   headers?: Record<string, string>;
   cause?: unknown;
@@ -225,11 +233,18 @@ export class ProxyError extends Error {
   toLog(): string {
     const { plugin, hook, detail, cause } = this.details;
     const where = plugin ? ` [${hook ? `${plugin}.${hook}` : plugin}]` : "";
-    const why = [detail, cause instanceof Error ? ((cause as { code?: string }).code ?? cause.message) : cause]
-      .filter(Boolean)
-      .join(": ");
+    const why = [detail, textOf(cause)].filter(Boolean).join(": ");
     return `${this.code}${where}: ${this.message}${why ? ` (${why})` : ""}`;
   }
+}
+
+/** The log line for a hook that failed where no request depends on it: `done`, `close`, `every`. */
+export function describeAside(plugin: string, hook: string, cause: unknown): string {
+  return `PLUGIN_FAILED [${plugin}.${hook}]: Plugin '${plugin}' failed; no request was refused for that. (${textOf(cause)})`;
+}
+
+function textOf(cause: unknown): unknown {
+  return cause instanceof Error ? ((cause as { code?: string }).code ?? cause.message) : cause;
 }
 
 /** Whether a caught value is a {@link ProxyError}, from whichever copy of the package. */

@@ -5,7 +5,7 @@ import type { Scan } from "./body/scan.ts";
 import { mentionsClient } from "./clients.ts";
 import { ANONYMOUS } from "./define.ts";
 import type { Outgoing } from "./down.ts";
-import { ProxyError, isProxyError } from "./errors.ts";
+import { ProxyError, describeAside, isProxyError } from "./errors.ts";
 import type { MessageRow } from "./hooks.ts";
 import type { Logger } from "./log.ts";
 import type { MountRuntime } from "./mount.ts";
@@ -119,14 +119,7 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
       try {
         handler(this, outcome);
       } catch (cause) {
-        this.log.error(() =>
-          new ProxyError("PLUGIN_FAILED", {
-            plugin: plugin.name,
-            hook: "done",
-            server: this.mount.server,
-            cause,
-          }).toLog(),
-        );
+        this.log.error(() => `${this.mount.server}: ${describeAside(plugin.name, "done", cause)}`);
       }
     }
   }

@@ -173,7 +173,13 @@ export class ExchangeRun extends ExchangeState implements DownHost {
   ): Promise<Answer> {
     let sent: Promise<Answer> | undefined;
     const inner: Next = (again) => (sent = this.#forward(again, i + 1, about));
-    const called = callHook(hook, "forward", this, () => hook.handler(this, request, inner));
+    let called: Awaitable<Answer | undefined>;
+    try {
+      called = callHook(hook, "forward", this, () => hook.handler(this, request, inner));
+    } catch (cause) {
+      // Outer hooks wait for a promise.
+      return Promise.reject(cause);
+    }
     // A hook that is passed over may have called the server already: a call is never delivered a second time for that.
     return Promise.resolve(called).then((answer) => answer ?? sent ?? inner(request));
   }

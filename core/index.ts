@@ -50,6 +50,7 @@ export type {
   Principal,
   Reply,
   RequestHead,
+  RequestTimeouts,
   Route,
   RouteRequest,
   RpcError,

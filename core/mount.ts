@@ -5,6 +5,7 @@ import { ProxyError } from "./errors.ts";
 import { type HookTable, compileHooks, orderPlugins } from "./hooks.ts";
 import type { Logger } from "./log.ts";
 import { SlotMap } from "./slots.ts";
+import { fillTimeouts } from "./timeouts.ts";
 import type { Timers } from "./timers.ts";
 import type { Mount, PenstockConfig, Plugin, ServerConfig } from "./types.ts";
 import { type FieldRules, fieldRules } from "./upstream/fields.ts";
@@ -24,6 +25,8 @@ export interface Shared {
   nextId: () => string;
   /** What it adds to `Via` (RFC 9110 §7.6.3): a pseudonym of its own, so that proxies in a row are no loop. */
   via: string;
+  /** Longest time that a client takes nothing of what waits for it, in milliseconds; 0 is no limit. */
+  writeTimeout: number;
   /** Speaks to a server. */
   connect: (name: string, config: ServerConfig, via: string) => Driver;
 }
@@ -33,6 +36,7 @@ export class MountRuntime extends SlotMap implements Mount {
   readonly paths: readonly string[];
   readonly upstream: string;
   readonly auth: Mount["auth"];
+  readonly timeouts: Mount["timeouts"];
   /** How header fields go on to it. */
   readonly fields: FieldRules;
   readonly hooks: HookTable;
@@ -44,6 +48,8 @@ export class MountRuntime extends SlotMap implements Mount {
   readonly deadlines: Deadlines;
   readonly nextId: () => string;
   readonly clients: ClientMemory;
+  /** When clients are cut that stopped reading. */
+  readonly stall: { deadlines: Deadlines; ms: number };
 
   constructor(name: string, config: ServerConfig, root: PenstockConfig["plugins"], shared: Shared) {
     super();
@@ -53,6 +59,7 @@ export class MountRuntime extends SlotMap implements Mount {
     refuseGuards(name, config.plugins, root);
     this.hooks = compileHooks(orderPlugins(root, config.plugins).filter((plugin) => plugin.applies?.(config) ?? true));
     this.auth = config.auth;
+    this.timeouts = fillTimeouts(config.timeouts);
     this.fields = fieldRules(
       config.auth,
       this.hooks.plugins.flatMap((plugin) => plugin.credentials ?? []),
@@ -64,6 +71,7 @@ export class MountRuntime extends SlotMap implements Mount {
     this.log = shared.log;
     this.timers = shared.timers;
     this.deadlines = shared.deadlines;
+    this.stall = { deadlines: shared.deadlines, ms: shared.writeTimeout };
     this.nextId = shared.nextId;
     this.clients = shared.clients;
   }

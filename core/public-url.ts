@@ -50,10 +50,20 @@ export function mountUrl(request: RequestHead, mount: Mount): string {
   return request.publicUrl + (mount.paths.find((one) => one === path) ?? mount.path);
 }
 
-/** A loopback peer that names a loopback Host, and nothing in between. */
-export function isLocal({ ip, url, headers }: Pick<RequestHead, "url" | "headers" | "ip">): boolean {
+/**
+ * A loopback peer that names a loopback Host, and nothing in between.
+ *
+ * @param isPrivate the peer is of this machine without an address: it came over a Unix socket. So do other proxies, with the
+ * requests of everybody, and are told by their fields
+ */
+export function isLocal(
+  { ip, url, headers }: Pick<RequestHead, "url" | "headers" | "ip">,
+  isPrivate: boolean = false,
+): boolean {
   return (
-    isLoopbackAddress(ip) && isLoopbackHost(url.hostname) && !FORWARDING_FIELDS.some((field) => headers.has(field))
+    (isPrivate || isLoopbackAddress(ip)) &&
+    isLoopbackHost(url.hostname) &&
+    !FORWARDING_FIELDS.some((field) => headers.has(field))
   );
 }
 

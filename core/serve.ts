@@ -21,6 +21,8 @@ export interface ServeOptions {
   clientLimits?: ClientLimits;
   /** How long a stop waits for answers under way, in milliseconds. @default 20000 */
   drainTimeout?: number;
+  /** How long a stop still takes new connections, and lets streams be, while `/readyz` says 503 already, in milliseconds. @default 0 */
+  lameDuck?: number;
   /** Listen on an address that others can reach, although no plugin authenticates. @default false */
   allowUnauthenticated?: boolean;
 }
@@ -39,7 +41,13 @@ export interface PenstockServer {
 
 /** @throws ProxyError `BAD_CONFIG`, or the system's error when the address cannot be had */
 export async function listen(penstock: Penstock, handler: Handler, options: ServeOptions): Promise<PenstockServer> {
-  const { port = 3333, host = "127.0.0.1", drainTimeout = 20_000, allowUnauthenticated = false } = options;
+  const {
+    port = 3333,
+    host = "127.0.0.1",
+    allowUnauthenticated = false,
+    drainTimeout = 20_000,
+    lameDuck = 0,
+  } = options;
   if (options.socket === undefined) checkHost(penstock, host, allowUnauthenticated);
   const tls = options.tls && readListenTls(options.tls, ".");
   const socket = options.socket === undefined ? undefined : await claimSocket(options.socket);
@@ -65,6 +73,8 @@ export async function listen(penstock: Penstock, handler: Handler, options: Serv
     url,
     port: server.port,
     async stop() {
+      penstock.announceStop();
+      if (lameDuck > 0) await new Promise((resolve) => setTimeout(resolve, lameDuck));
       server.drain();
       penstock.drain();
       const deadline = performance.now() + drainTimeout;

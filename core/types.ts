@@ -121,6 +121,8 @@ export interface Mount extends Slots {
   readonly upstream: string;
   /** Who checks the callers' tokens: with `"passthrough"` the server does, and their `Authorization` goes on to it. */
   readonly auth: "passthrough" | undefined;
+  /** Its limits in time, with the defaults where its configuration says nothing. */
+  readonly timeouts: Readonly<Required<Timeouts>>;
 }
 
 /** One HTTP request and its answer, however long the stream. */
@@ -167,8 +169,22 @@ export interface UpstreamRequest {
   body: Message | Uint8Array | null;
   /** Of a plugin's own call: path and query on the server's origin, in place of those of its URL. Such a call passes no hooks: they speak MCP. */
   path?: string;
+  /** In place of the server's `timeouts`, for this request. */
+  timeouts?: RequestTimeouts;
   /** Ends the upstream leg in place of the client's leaving; a `forward` hook may set it. @default it ends when the client leaves */
   signal?: AbortSignal;
+}
+
+/** Limits in time of one request to a server, in milliseconds; 0 means none. What is left out is as for all. */
+export interface RequestTimeouts {
+  /** From the request to the head of the answer. */
+  headers?: number;
+  /** Between two pieces of an answer that is not an event stream. */
+  body?: number;
+  /** Between two pieces of an event stream. */
+  stream?: number;
+  /** From the request to the end of the answer, event streams included. @default 0 */
+  total?: number;
 }
 
 /** The rest of the onion: inner `forward` hooks, then the server. Rejects with a `ProxyError` when there is no answer. */
@@ -183,6 +199,8 @@ export interface Sink {
   cut(reason: ProxyError): void;
   /** The client does not read: bytes wait in this process. */
   readonly blocked: boolean;
+  /** The server is not read: the client is slow, or a message hook is at work. */
+  readonly paused: boolean;
 }
 
 /** Bytes in, bytes out, on the client's side of the message hooks. A missing method passes on what it would have received. */
@@ -321,6 +339,8 @@ export interface ClientLimits {
   headers?: number;
   /** Between two pieces of a posted body. @default 30000 */
   body?: number;
+  /** A client is cut off that takes nothing for this long of what waits for it. @default 60000 */
+  write?: number;
   /** Until the next request on a connection. @default 75000 */
   idle?: number;
   /** Connections at a time; more are answered 503. @default what the limit of open files leaves room for */
@@ -401,6 +421,8 @@ export interface PenstockConfig {
   clientLimits?: ClientLimits;
   /** How long a stop waits for answers under way, in milliseconds. @default 20000 */
   drainTimeout?: number;
+  /** How long a stop still takes new connections while `/readyz` says 503 already, so that load balancers notice first, in milliseconds. @default 0 */
+  lameDuck?: number;
   /** Listen on an address that other machines can reach, although no plugin authenticates callers. @default false */
   allowUnauthenticated?: boolean;
   /** Where clients reach this proxy, e.g. `https://mcp.example.com` or `https://example.com/team`. @default what a trusted proxy says, else the request's Host */

@@ -1,11 +1,9 @@
-import { type ByteTransform, type Exchange, type Plugin, ProxyError, isEventStream } from "../core/index.ts";
+import { type ByteTransform, type Exchange, type Plugin, isEventStream } from "../core/index.ts";
 
 /** Options of {@link sseRelay}. Times are in milliseconds; 0, `NaN` and `Infinity` turn a thing off. */
 export interface SseRelayOptions {
   /** A comment is sent after this long without a byte, so that proxies and clients keep the stream. @default 15000 */
   keepAlive?: number;
-  /** A client that reads nothing for this long, while something waits for it, is cut off. @default 60000 */
-  stallTimeout?: number;
   /** What a client is told to wait before it comes back, when the proxy stops. @default 1000 */
   retry?: number;
 }
@@ -18,11 +16,11 @@ const CHECKS = 4;
 
 /**
  * What an event stream needs on its way through the world: headers that keep other proxies from buffering, compressing or
- * caching it, comments while it is silent, an end for clients that stopped reading, and an orderly end when the proxy stops.
+ * caching it, comments while it is silent, and the end that its era has for a stream that only listens when the proxy stops.
  * That bytes are never held back is the core's doing.
  */
 export function sseRelay(options: SseRelayOptions = {}): Plugin {
-  const { keepAlive = 15_000, stallTimeout = 60_000, retry = 1000 } = options;
+  const { keepAlive = 15_000, retry = 1000 } = options;
   return {
     name: "sse-relay",
     response(_exchange, answer) {
@@ -36,47 +34,40 @@ export function sseRelay(options: SseRelayOptions = {}): Plugin {
     body(exchange, answer) {
       // What is whole already has nothing to keep open.
       if (answer.body.kind === "stream" && isEventStream(answer.headers))
-        return keepOpen(exchange, { keepAlive, stallTimeout, retry });
+        return keepOpen(exchange, { keepAlive, retry });
     },
   };
 }
 
-function keepOpen(exchange: Exchange, { keepAlive, stallTimeout, retry }: Required<SseRelayOptions>): ByteTransform {
+function keepOpen(exchange: Exchange, { keepAlive, retry }: Required<SseRelayOptions>): ByteTransform {
   let lastWrite = performance.now();
-  let stalledSince = 0;
   // The last four bytes, by value: a reference to the chunk would keep it in memory while the stream is silent.
   let [a, b, c, d] = [LF, LF, LF, LF];
   let draining = false;
-  const [comments, stalls] = [isOn(keepAlive), isOn(stallTimeout)];
 
   return {
     open(sink) {
-      const period = Math.min(comments ? keepAlive : Infinity, stalls ? stallTimeout : Infinity) / CHECKS;
-      exchange.every(period, () => {
+      if (!isOn(keepAlive)) return;
+      exchange.every(keepAlive / CHECKS, () => {
         const now = performance.now();
-        if (!sink.blocked) stalledSince = 0;
-        else if (stalledSince === 0) stalledSince = now;
-        else if (stalls && now - stalledSince >= stallTimeout) {
-          return sink.cut(new ProxyError("STALLED_CLIENT", { server: exchange.mount.server }));
-        }
-        if (!comments || sink.blocked || !betweenEvents() || now - lastWrite < keepAlive * (1 - 1 / CHECKS)) return;
+        if (sink.blocked || !betweenEvents() || now - lastWrite < keepAlive * (1 - 1 / CHECKS)) return;
         lastWrite = now;
         sink.emit(KEEP_ALIVE);
       });
     },
     write(chunk, sink) {
       lastWrite = performance.now();
-      stalledSince = 0;
       const { length } = chunk;
       if (length >= 4) [a, b, c, d] = [chunk[length - 4]!, chunk[length - 3]!, chunk[length - 2]!, chunk[length - 1]!];
       else for (const byte of chunk) [a, b, c, d] = [b, c, d, byte];
       sink.emit(chunk);
     },
     drain(sink) {
-      // A call under way gets its time; a stream that only listens would hold the stop up for ever.
-      if (draining || exchange.request.method !== "GET" || !betweenEvents()) return;
+      if (draining || !betweenEvents()) return;
+      const last = lastEvent(exchange, Math.max(0, Math.trunc(retry) || 0));
+      if (last === undefined) return;
       draining = true;
-      sink.emit(new TextEncoder().encode(`retry: ${Math.max(0, Math.trunc(retry) || 0)}\n\n`));
+      sink.emit(new TextEncoder().encode(last));
       sink.end();
     },
   };
@@ -86,6 +77,22 @@ function keepOpen(exchange: Exchange, { keepAlive, stallTimeout, retry }: Requir
     if (d === CR) return c === CR;
     return d === LF && (c === LF || (c === CR && b === LF && a === CR));
   }
+}
+
+/**
+ * What ends a stream that only listens, and would hold a stop up for ever; nothing for a call under way, which gets its time.
+ *
+ * @param retry milliseconds
+ */
+function lastEvent({ message, request }: Exchange, retry: number): string | undefined {
+  if (request.method === "GET") return `retry: ${retry}\n\n`;
+  if (message?.method !== "subscriptions/listen") return undefined;
+  const { id } = message;
+  // A number that lost digits would answer another request: to the client the stream breaks then, and it listens again.
+  if (typeof id === "number" && !Number.isSafeInteger(id)) return "";
+  // MCP 2026-07-28, Subscriptions: the server completes the request before it closes the stream.
+  const result = { resultType: "complete", _meta: { "io.modelcontextprotocol/subscriptionId": id } };
+  return `data: ${JSON.stringify({ jsonrpc: "2.0", id, result })}\n\n`;
 }
 
 /** A time that is a time. */

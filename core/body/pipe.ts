@@ -3,6 +3,7 @@
  * more on a busy event stream than anything else; nothing waits longer than that tick.
  */
 import { ProxyError, isProxyError } from "../errors.ts";
+import type { Deadline, Deadlines } from "../deadlines.ts";
 import type { Awaitable, ByteTransform } from "../types.ts";
 import type { Receiver, Source } from "./body.ts";
 import type { SseFramer } from "./framer.ts";
@@ -31,6 +32,8 @@ export interface PipeOptions {
   source: Source;
   framer?: SseFramer;
   transforms: readonly ByteTransform[];
+  /** Cuts a client that takes nothing of what waits for it for `ms` milliseconds; 0 never. @default never */
+  stall?: { deadlines: Deadlines; ms: number };
   /** Bytes that answer what is still pending: before the connection is cut, or (without an error) before a clean end. */
   lastWords?: (error?: ProxyError) => Uint8Array | undefined;
   /** Once: the last byte was handed over, or the answer broke. */
@@ -46,8 +49,10 @@ export class Pipe implements Receiver {
   #scheduled = false;
   /** A message hook is at work. */
   #busy = false;
-  #paused = false;
+  /** The source is stopped. */
+  paused = false;
   blocked = false;
+  #stall: Deadline | undefined;
   /** Bytes handed to the outlet. */
   bytes = 0;
   /** A piece that waits for the end, which is due in the same turn. */
@@ -75,6 +80,8 @@ export class Pipe implements Receiver {
   /** The client reads again. */
   drained(): void {
     this.blocked = false;
+    this.#stall?.cancel();
+    this.#stall = undefined;
     this.#flow();
     if (this.#chunks.length > 0 || this.#ended !== "no") this.#flush();
   }
@@ -122,7 +129,7 @@ export class Pipe implements Receiver {
       this.#writeHeld();
       // The end follows at once: both leave in one write.
       if (this.#ended === "well" && !this.#busy) this.#held = chunk;
-      else if (!this.#outlet!.write(chunk)) this.blocked = true;
+      else this.#write(chunk);
     } else if (transform.write) transform.write(chunk, this.#sinks[i]!);
     else this.emit(i + 1, chunk);
   }
@@ -220,20 +227,33 @@ export class Pipe implements Receiver {
   }
 
   #writeHeld(): void {
-    if (this.#held && !this.#outlet!.write(this.#held)) this.blocked = true;
+    if (this.#held) this.#write(this.#held);
     this.#held = undefined;
+  }
+
+  #write(chunk: Uint8Array): void {
+    if (this.#outlet!.write(chunk) || this.blocked) return;
+    this.blocked = true;
+    const { stall } = this.#options;
+    if (!stall || stall.ms <= 0) return;
+    // Only the end of the queue is told, not how it shrinks: a piece that a hook made in one is given time by its size.
+    this.#stall = stall.deadlines.after(stall.ms * Math.ceil(chunk.length / HIGH_WATER), () =>
+      this.cut(new ProxyError("STALLED_CLIENT", { detail: `nothing read for ${stall.ms} ms` })),
+    );
   }
 
   #next(): void {
     this.#flow();
     if (this.#chunks.length > 0 || this.#ended !== "no") this.#flush();
+    // A framer may hold back what came: the client gets its status line all the same.
+    else this.#outlet!.flushHead();
   }
 
   /** Stops or starts the source, by what waits here and whether the client reads. */
   #flow(): void {
     const full = this.blocked || this.#size > HIGH_WATER || (this.#busy && this.#size > 0);
-    if (full === this.#paused || this.#ended !== "no") return;
-    this.#paused = full;
+    if (full === this.paused || this.#ended !== "no") return;
+    this.paused = full;
     if (full) this.#options.source.pause();
     else this.#options.source.resume();
   }
@@ -248,6 +268,7 @@ export class Pipe implements Receiver {
 
   #close(error?: ProxyError): void {
     this.#chunks = [];
+    this.#stall?.cancel();
     for (const transform of this.#options.transforms) {
       try {
         transform.close?.();

@@ -23,4 +23,7 @@ export class StageSink implements Sink {
   get blocked(): boolean {
     return this.#pipe.blocked;
   }
+  get paused(): boolean {
+    return this.#pipe.paused;
+  }
 }

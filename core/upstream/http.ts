@@ -3,19 +3,18 @@ import { StreamBody } from "../body/body.ts";
 import { writeMessage } from "../body/message.ts";
 import { ProxyError } from "../errors.ts";
 import { HeaderList, isEventStream } from "../headers.ts";
-import type { Answer, Message, ServerConfig, Timeouts, UpstreamRequest } from "../types.ts";
+import { fillTimeouts } from "../timeouts.ts";
+import type { Answer, Message, ServerConfig, UpstreamRequest } from "../types.ts";
 import { responseHeaders } from "./fields.ts";
 import { connectHttp1 } from "./http1/client.ts";
 import type { Driver, OnAbort, WireAnswer, WireClient, WireRequest } from "./wire.ts";
 
-/** reliability defaults, in milliseconds. */
-const TIMEOUTS: Required<Timeouts> = { connect: 5000, headers: 60_000, call: 300_000, body: 30_000, stream: 0 };
 const MAX_REDIRECTS = 3;
 
 /** @param name the server's name, for error messages @param via what is added to `Via` of answers */
 export function createHttpDriver(name: string, config: ServerConfig, via: string): Driver {
   const url = new URL(config.url);
-  const timeouts = { ...TIMEOUTS, ...config.timeouts };
+  const timeouts = fillTimeouts(config.timeouts);
   const client: WireClient = connectHttp1(name, url, timeouts.connect, config.tls);
   const configured = Object.entries(config.headers ?? {}).flatMap(([key, value]) => [key.toLowerCase(), value]);
 
@@ -25,6 +24,7 @@ export function createHttpDriver(name: string, config: ServerConfig, via: string
     method?: string,
     idText?: string,
   ): Promise<Answer> {
+    const own = request.timeouts;
     const wire: WireRequest = {
       method: request.method,
       path: request.path ?? url.pathname + url.search,
@@ -33,7 +33,8 @@ export function createHttpDriver(name: string, config: ServerConfig, via: string
         request.body === null || request.body instanceof Uint8Array
           ? request.body
           : Buffer.from(writeMessage(request.body as Message, idText)),
-      headersTimeout: method === "tools/call" ? timeouts.call : timeouts.headers,
+      headersTimeout: own?.headers ?? (method === "tools/call" ? timeouts.call : timeouts.headers),
+      totalTimeout: own?.total ?? 0,
     };
     let answer = await client.send(wire, onAbort);
     for (let hops = 0; answer.status >= 300 && answer.status < 400; hops++) {
@@ -44,7 +45,7 @@ export function createHttpDriver(name: string, config: ServerConfig, via: string
       answer = await client.send(wire, onAbort);
     }
     const headers = responseHeaders(answer.headers, via);
-    answer.limitGap(isEventStream(headers) ? timeouts.stream : timeouts.body);
+    answer.limitGap(isEventStream(headers) ? (own?.stream ?? timeouts.stream) : (own?.body ?? timeouts.body));
     return { status: answer.status, headers, body: new StreamBody(answer.source) };
   }
   return { send, close: () => client.close() };

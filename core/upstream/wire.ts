@@ -12,6 +12,8 @@ export interface WireRequest {
   body: Uint8Array | null;
   /** Wait for the head of the answer, in milliseconds; 0 waits for ever. */
   headersTimeout: number;
+  /** The same for its end. @default 0 */
+  totalTimeout?: number;
 }
 
 /** What an HTTP client of some runtime gives back. */

@@ -3,6 +3,7 @@
  * its module and options, so that a proxy in a child process can make the same plugins again.
  */
 import * as apiKeysModule from "mcp-penstock/plugins/api-keys";
+import * as breakerModule from "mcp-penstock/plugins/breaker";
 import * as healthModule from "mcp-penstock/plugins/health";
 import * as hostGuardModule from "mcp-penstock/plugins/host-guard";
 import * as mountsModule from "mcp-penstock/plugins/mounts";
@@ -10,8 +11,10 @@ import * as oauthRelayModule from "mcp-penstock/plugins/oauth-relay";
 import * as oauthRootModule from "mcp-penstock/plugins/oauth-root";
 import * as rateLimitModule from "mcp-penstock/plugins/rate-limit";
 import * as requestLogModule from "mcp-penstock/plugins/request-log";
+import * as retryModule from "mcp-penstock/plugins/retry";
 import * as sseRelayModule from "mcp-penstock/plugins/sse-relay";
 import * as standardModule from "mcp-penstock/plugins/standard";
+import * as timeoutModule from "mcp-penstock/plugins/timeout";
 import * as toolFilterModule from "mcp-penstock/plugins/tool-filter";
 import * as unsupportedModule from "mcp-penstock/plugins/unsupported";
 import * as brokerModule from "./oauth-broker.ts";
@@ -54,6 +57,7 @@ function remembered<T extends object>(path: string, factories: T): T {
 }
 
 export const { apiKeys } = remembered("dist/plugins/api-keys.mjs", apiKeysModule);
+export const { breaker } = remembered("dist/plugins/breaker.mjs", breakerModule);
 export const { health } = remembered("dist/plugins/health.mjs", healthModule);
 export const { hostGuard } = remembered("dist/plugins/host-guard.mjs", hostGuardModule);
 export const { mounts } = remembered("dist/plugins/mounts.mjs", mountsModule);
@@ -61,8 +65,10 @@ export const { oauthRelay } = remembered("dist/plugins/oauth-relay.mjs", oauthRe
 export const { oauthRoot } = remembered("dist/plugins/oauth-root.mjs", oauthRootModule);
 export const { rateLimit } = remembered("dist/plugins/rate-limit.mjs", rateLimitModule);
 export const { requestLog } = remembered("dist/plugins/request-log.mjs", requestLogModule);
+export const { retry } = remembered("dist/plugins/retry.mjs", retryModule);
 export const { sseRelay } = remembered("dist/plugins/sse-relay.mjs", sseRelayModule);
 export const { standard } = remembered("dist/plugins/standard.mjs", standardModule);
+export const { timeout } = remembered("dist/plugins/timeout.mjs", timeoutModule);
 export const { toolFilter } = remembered("dist/plugins/tool-filter.mjs", toolFilterModule);
 export const { unsupported } = remembered("dist/plugins/unsupported.mjs", unsupportedModule);
 export const { broker } = remembered("test/_harness/oauth-broker.ts", { broker: brokerModule.broker });
@@ -82,10 +88,10 @@ export const {
   markAnswers,
   marking,
   onMessage,
-  retry,
   routes,
   stopping,
   teapot,
   tellTarget,
   wrapping,
+  twice,
 } = remembered("test/_harness/test-plugins.ts", ownModule);

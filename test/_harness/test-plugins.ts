@@ -107,9 +107,9 @@ export function onMessage(
 }
 
 /** Asks the server a second time when it says 503. */
-export function retry(): Plugin {
+export function twice(): Plugin {
   return {
-    name: "retry",
+    name: "twice",
     async forward(_exchange, request, next) {
       const first = await next(request);
       if (first.status !== 503) return first;

@@ -1,4 +1,5 @@
-import { type Answer, type LogText, collect, createPenstock, json } from "mcp-penstock";
+import { toProxyError } from "../../core/upstream/http1/failure.ts";
+import { type Answer, type LogText, type Plugin, collect, createPenstock, json } from "mcp-penstock";
 import { describe, expect, test } from "vitest";
 import { closeable } from "../_harness/loopback.ts";
 import { gate, rawClient, rawServer } from "../_harness/peers.ts";
@@ -23,6 +24,12 @@ async function exchange(plugins: unknown, request = post(call()), text?: string)
   const client = await use(rawClient((await use(front(server.url, plugins))).port));
   client.send(request);
   return { server, client, answer: await client.receiveResponse() };
+}
+
+function recorder() {
+  const lines: string[] = [];
+  const log = (text: LogText) => void lines.push(typeof text === "function" ? text() : text);
+  return { lines, logger: { debug: log, info: log, warn: log, error: log } };
 }
 
 const errorOf = (body: string) =>
@@ -87,11 +94,10 @@ test("a stream that breaks is one line in the log, however many notice it", asyn
     }),
   );
   const broken = gate();
-  const lines: string[] = [];
-  const log = (text: LogText) => void lines.push(typeof text === "function" ? text() : text);
+  const { lines, logger } = recorder();
   const penstock = createPenstock(
     { servers: { one: { url: `${server.url}/mcp`, path: "/mcp" } }, plugins: [framing()] },
-    { logger: { debug: log, info: log, warn: log, error: log } },
+    { logger },
   );
   const { port } = await use(penstock.serve({ port: 0 }).then(closeable));
   const client = await use(rawClient(port));
@@ -101,4 +107,62 @@ test("a stream that breaks is one line in the log, however many notice it", asyn
   await client.receive(/UPSTREAM_BROKE/);
   await client.ended;
   expect(lines.filter((line) => line.includes("UPSTREAM_BROKE"))).toHaveLength(1);
+});
+
+test.each(["done", "close"] as const)(
+  "a %s hook that fails is told as what it is: nobody was refused for that",
+  async (hook) => {
+    const { lines, logger } = recorder();
+    const bad: Plugin = {
+      name: "bad",
+      [hook]() {
+        throw new Error("the disk is full");
+      },
+    };
+    const server = await jsonServer();
+    const penstock = createPenstock(
+      { servers: { one: { url: `${server.url}/mcp`, path: "/mcp" } }, plugins: [bad] },
+      { logger },
+    );
+    const { port, close } = await penstock.serve({ port: 0 });
+    const client = await use(rawClient(port));
+    client.send(post(call()));
+    expect((await client.receiveResponse()).status).toBe(200);
+    await close();
+    expect(lines.filter((line) => line.includes("PLUGIN_FAILED"))).toEqual([
+      expect.stringMatching(
+        new RegExp(
+          `PLUGIN_FAILED \\[bad\\.${hook}\\]: Plugin 'bad' failed; no request was refused for that\\. \\(the disk is full\\)$`,
+        ),
+      ),
+    ]);
+  },
+);
+
+describe("what a broken connection means", () => {
+  const system = (code: string) => Object.assign(new Error(code), { code });
+
+  // A call is sent again after the first two: they promise that it never left.
+  test.each([
+    ["ECONNREFUSED", "connecting", "UPSTREAM_UNREACHABLE"],
+    ["ETIMEDOUT", "connecting", "UPSTREAM_CONNECT_TIMEOUT"],
+    ["EHOSTUNREACH", "connecting", "UPSTREAM_UNREACHABLE"],
+    ["EHOSTUNREACH", "sent", "UPSTREAM_BROKE"],
+    ["ENETUNREACH", "sent", "UPSTREAM_BROKE"],
+    ["ETIMEDOUT", "sent", "UPSTREAM_BROKE"],
+    ["ETIMEDOUT", "answered", "UPSTREAM_BROKE"],
+    ["ECONNRESET", "connecting", "UPSTREAM_BROKE"],
+    ["ERR_TLS_CERT_ALTNAME_INVALID", "connecting", "UPSTREAM_TLS"],
+    ["ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED", "sent", "UPSTREAM_TLS"],
+  ] as const)("%s while %s: %s", (code, phase, expected) => {
+    expect(toProxyError("one", system(code), phase).code).toBe(expected);
+  });
+
+  test.each([
+    ["sent", false],
+    ["answering", true],
+    ["answered", true],
+  ] as const)("%s: bytes of an answer came: %s", (phase, answered) => {
+    expect(toProxyError("one", system("ECONNRESET"), phase).details.answered).toBe(answered);
+  });
 });

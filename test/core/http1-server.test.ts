@@ -1,6 +1,9 @@
+import { once } from "node:events";
+import { connect } from "node:net";
 import { expect, test } from "vitest";
 import { SocketOutlet } from "../../core/front/http1/outlet.ts";
-import { gate, rawClient } from "../_harness/peers.ts";
+import { closeable } from "../_harness/loopback.ts";
+import { gate, rawClient, within } from "../_harness/peers.ts";
 import { health } from "../_harness/plugins.ts";
 import { startProxy } from "../_harness/proxy.ts";
 import { scripted } from "../_harness/scripted.ts";
@@ -173,4 +176,25 @@ test("HEAD of a route is its GET without a body; a target that is a whole URL is
   client.send(plain("GET", "http://localhost/healthz"));
   const get = await client.receiveResponse();
   expect([get.status, String(get.body.length)]).toEqual([200, head.headers["content-length"]]);
+});
+
+test("a client that takes a large answer slowly gets all of it, past the limit of an idle connection", async () => {
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, result: { text: "x".repeat(24 * 1024 * 1024) } });
+  const { server } = await scripted(() => jsonAnswer(body));
+  await use(Promise.resolve(server));
+  const url = `${server.url}/mcp`;
+  const limits = { clientLimits: { idle: 200, write: 5000 }, plugins: [] };
+  const proxy = await use(startProxy({ servers: { one: { url, path: "/mcp" } }, ...limits }));
+  const socket = connect(Number(new URL(proxy.url).port), "127.0.0.1");
+  await use(Promise.resolve(closeable({ close: async () => void socket.destroy() })));
+  socket.write(post(call(1)));
+  let [bytes] = ((await once(socket, "data")) as [Buffer]).map(({ length }) => length) as [number];
+  socket.pause();
+  // Longer than the limit, which counts from the last byte of the answer.
+  await new Promise((resolve) => setTimeout(resolve, 800));
+  const all = new Promise<void>((resolve) =>
+    socket.on("data", ({ length }: Buffer) => (bytes += length) > body.length && resolve()),
+  );
+  socket.resume();
+  await within(all, "all bytes", { timeout: 8000 });
 });

@@ -2,7 +2,7 @@ import type { Outcome, Plugin } from "mcp-penstock";
 import { describe, expect, test } from "vitest";
 import { journal } from "../_harness/journal.ts";
 import { gate, rawClient, rawServer, within } from "../_harness/peers.ts";
-import { calm, failingLate, retry } from "../_harness/plugins.ts";
+import { calm, failingLate, twice } from "../_harness/plugins.ts";
 import { testScope } from "../_harness/scope.ts";
 import { SSE_HEAD, call, chunk, front, jsonAnswer, plain, post } from "../_harness/wire.ts";
 
@@ -16,7 +16,7 @@ describe("forward", () => {
           connection.send(jsonAnswer("{}", server.requests === 1 ? "503 Busy" : "200 OK"));
       }),
     );
-    const client = await use(rawClient((await use(front(server.url, [retry()]))).port));
+    const client = await use(rawClient((await use(front(server.url, [twice()]))).port));
     client.send(post(call("9007199254740993")));
     expect((await client.receiveResponse()).status).toBe(200);
     const bodies = server.connections.flatMap(({ received }) => received.match(/\{"jsonrpc".*?\}\}/g) ?? []);

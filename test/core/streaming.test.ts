@@ -1,4 +1,4 @@
-import { standard } from "../_harness/plugins.ts";
+import { framing, standard } from "../_harness/plugins.ts";
 import { describe, expect, test } from "vitest";
 import { startNaiveRelay } from "../_harness/naive-relay.ts";
 import { gate, rawClient, rawServer } from "../_harness/peers.ts";
@@ -8,6 +8,23 @@ import { SSE_HEAD, call, chunk, front, jsonAnswer, plain, post } from "../_harne
 /** The response: a stream that ended without one would be completed with an error where hooks read it. */
 const LAST = 'data: {"jsonrpc":"2.0","id":1,"result":{}}\n\n';
 const use = testScope();
+
+test("a head is not held back with the part of an event that came with it", async () => {
+  const barrier = gate();
+  const server = await use(
+    rawServer(async (connection) => {
+      await connection.receiveRequest();
+      connection.send(SSE_HEAD + chunk("data: on"));
+      await barrier.promise;
+      connection.send(chunk("e\n\n"));
+    }),
+  );
+  const client = await use(rawClient((await use(front(server.url, [framing()]))).port));
+  client.send(plain("GET"));
+  await client.receive(/\r\n\r\n/);
+  barrier.open();
+  await client.receive(/data: one\n\n/);
+});
 
 /** On loopback a relayed byte takes a few milliseconds; this is what the founding case allows. */
 const PROMPT_MS = 250;

@@ -117,13 +117,13 @@ describe("time limits towards a server", () => {
         sent.open();
       }),
     );
-    const client = await use(rawClient((await use(front(server.url, [], { timeouts: { body: 150 } }))).port));
+    const client = await use(rawClient((await use(front(server.url, [], { timeouts: { body: 500 } }))).port));
     client.send(post(call()));
     await client.receive(/\r\n\r\n/);
     client.pause();
     await sent.promise;
     for (let i = 0; i < 60; i++) (await server.connection()).send(chunk("x".repeat(262_144)));
-    await new Promise((resolve) => setTimeout(resolve, 400));
+    await new Promise((resolve) => setTimeout(resolve, 1200));
     // The limit is for the server: a client that reads slowly is none of its fault.
     expect((await server.connection()).socket.destroyed).toBe(false);
     client.resume();

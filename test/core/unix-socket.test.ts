@@ -14,9 +14,9 @@ const use = testScope();
 const url = "http://127.0.0.1:9/mcp";
 
 /** The status of one request over a socket. */
-function status(socketPath: string, path: string, body?: string): Promise<number> {
+function status(socketPath: string, path: string, body?: string, more: Record<string, string> = {}): Promise<number> {
   return new Promise((resolve, reject) => {
-    const headers = { "content-type": "application/json", accept: "application/json, text/event-stream" };
+    const headers = { "content-type": "application/json", accept: "application/json, text/event-stream", ...more };
     const call = request({ socketPath, path, agent: false, method: body ? "POST" : "GET", headers }, (response) => {
       response.resume().on("end", () => resolve(response.statusCode!));
     });
@@ -40,6 +40,14 @@ describe("--socket", () => {
     cli.kill("SIGTERM");
     expect(await within(cli.exited, "the exit")).toMatchObject({ code: 0 });
     expect(existsSync(path)).toBe(false);
+  });
+
+  test("whoever may connect is on this machine, and sees its details; not so those for whom another proxy speaks", async () => {
+    const path = join(folderWith({}), "p.sock");
+    await use(startCli(["--url", url, "--socket", path]));
+    expect(await status(path, "/health")).toBe(200);
+    expect(await status(path, "/health", undefined, { "x-forwarded-for": "203.0.113.7" })).toBe(403);
+    expect(await status(path, "/health", undefined, { host: "proxy.example.com" })).toBe(403);
   });
 
   test("needs no authenticating plugin, whatever the host in the file is", async () => {

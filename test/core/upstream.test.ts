@@ -100,50 +100,6 @@ describe("kept connections", () => {
     expect(server.connections).toHaveLength(2);
   });
 
-  test("a POST whose reused connection is reset after it was read is delivered once, and reported", async () => {
-    const server = await use(
-      rawServer(async (connection) => {
-        await connection.receiveRequest();
-        connection.send(jsonAnswer("{}"));
-        await connection.receiveRequest({ timeout: Infinity });
-        connection.reset();
-      }),
-    );
-    const client = await use(rawClient((await use(front(server.url))).port));
-    client.send(post(call(1)));
-    expect((await client.receiveResponse()).status).toBe(200);
-    client.send(post(call(2, "tools/call")));
-    const answer = await client.receiveResponse();
-    expect(answer.status).toBe(502);
-    expect(JSON.parse(answer.body)).toMatchObject({ id: 2, error: { data: { code: "UPSTREAM_BROKE" } } });
-    client.send(post(call(3)));
-    expect((await client.receiveResponse()).status).toBe(200);
-    // Three calls, three deliveries: the second one was not tried again.
-    expect(server.requests).toBe(3);
-    const calls = server.connections.flatMap((connection) => connection.received.match(/"id":2/g) ?? []);
-    expect(calls).toHaveLength(1);
-  });
-
-  test("bytes that nobody asked for on an idle connection answer no later call", async () => {
-    const spoken = gate();
-    const server = await use(
-      rawServer(async (connection) => {
-        await connection.receiveRequest();
-        connection.send(jsonAnswer('"mine"'));
-        if (connection.index > 0) return;
-        await spoken.promise;
-        connection.send(jsonAnswer('"poison"'));
-      }),
-    );
-    const client = await use(rawClient((await use(front(server.url))).port));
-    client.send(post(call(1)));
-    expect((await client.receiveResponse()).body).toBe('"mine"');
-    spoken.open();
-    await within((await server.connection(0)).closed, "the proxy to drop the connection");
-    client.send(post(call(2)));
-    expect((await client.receiveResponse()).body).toBe('"mine"');
-  });
-
   test("twenty calls at once have twenty connections, so that no answer waits for another", async () => {
     const barrier = gate();
     const server = await use(

@@ -3,6 +3,7 @@ import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type Plugin, type PluginOption, json } from "mcp-penstock";
 import { apiKeys } from "mcp-penstock/plugins/api-keys";
+import { breaker } from "mcp-penstock/plugins/breaker";
 import { hostGuard } from "mcp-penstock/plugins/host-guard";
 import { health } from "mcp-penstock/plugins/health";
 import { mounts } from "mcp-penstock/plugins/mounts";
@@ -10,8 +11,10 @@ import { oauthRelay } from "mcp-penstock/plugins/oauth-relay";
 import { oauthRoot } from "mcp-penstock/plugins/oauth-root";
 import { rateLimit } from "mcp-penstock/plugins/rate-limit";
 import { requestLog } from "mcp-penstock/plugins/request-log";
+import { retry } from "mcp-penstock/plugins/retry";
 import { sseRelay } from "mcp-penstock/plugins/sse-relay";
 import { standard } from "mcp-penstock/plugins/standard";
+import { timeout } from "mcp-penstock/plugins/timeout";
 import { toolFilter } from "mcp-penstock/plugins/tool-filter";
 import { unsupported } from "mcp-penstock/plugins/unsupported";
 import { type ContractOptions, fakeServer, pluginContract } from "mcp-penstock/testing";
@@ -36,6 +39,7 @@ const refusing = () =>
 
 const makers: Record<string, () => PluginOption> = {
   "api-keys": () => apiKeys({ keys: { ci: "0123456789abcdef" } }),
+  breaker,
   "host-guard": hostGuard,
   // With probes in the middle of the traffic.
   health: () => health({ initialDelay: 10, interval: 40 }),
@@ -45,8 +49,10 @@ const makers: Record<string, () => PluginOption> = {
   // Four requests, then nothing: what one principal uses up must not be missing elsewhere.
   "rate-limit": () => rateLimit({ perMinute: 1, burst: 4, tools: { echo: { perMinute: 1, burst: 1 } } }),
   "request-log": requestLog,
+  retry,
   "sse-relay": sseRelay,
   standard,
+  timeout: () => timeout({ methods: { "tools/call": 60_000 }, tools: { "e*": { total: 60_000 } }, total: 90_000 }),
   "tool-filter": () => toolFilter({ deny: ["delete_*"] }),
   unsupported,
 };

@@ -11,7 +11,7 @@ import { gate, rawClient, within } from "../_harness/peers.ts";
 import { testScope } from "../_harness/scope.ts";
 import { type Scripted, idOf, methodOf, scripted } from "../_harness/scripted.ts";
 import { type Intercept, startLegacyServer, startModernServer } from "../_harness/servers.ts";
-import { SSE_HEAD, call, chunk, jsonAnswer, plain, post } from "../_harness/wire.ts";
+import { SSE_HEAD, call, jsonAnswer, plain, post } from "../_harness/wire.ts";
 
 const use = testScope();
 /** Probes often, so that a test need not wait. */
@@ -79,63 +79,6 @@ async function rawLegacy(get: () => Scripted, opened = gate()) {
   await use(made.server);
   return { ...made, url: `${made.server.url}/mcp`, opened };
 }
-
-const GETS: [string, () => Scripted, string][] = [
-  ...["400 Bad", "401 No", "403 No", "404 No", "405 No", "406 No", "409 No", "500 No", "503 No"].map(
-    (line) => [line.slice(0, 3), () => status(line), `HTTP ${line.slice(0, 3)}`] as [string, () => Scripted, string],
-  ),
-  ["a hang", () => "hang", "no answer within 1000 ms"],
-  ["a reset", () => "reset", "reset"],
-  ["the wrong type", () => status("200 OK", "text/html"), "wrong media type (text/html)"],
-  ["the end at once", () => `${SSE_HEAD}${chunk("")}`, "ended at once"],
-];
-
-describe("POST works and GET gives", () => {
-  test.each(GETS)(
-    "%s: healthy, push unavailable with the reason, and POSTs are untouched",
-    async (_what, get, reason) => {
-      const server = await rawLegacy(get);
-      const proxy = await proxyTo({ one: server.url }, FAST);
-      const slow = await use(rawClient(proxy.port));
-      slow.send(post(call(7, "tools/call"), "/one/mcp"));
-      const found = await proxy.until(({ push }) => push !== undefined);
-      expect(found).toMatchObject({ status: "healthy", era: "legacy", push: { available: false, reason } });
-      // More probes, and more refused GETs, beside the call.
-      const before = server.seen.filter((name) => name === "POST initialize").length;
-      await proxy.until(() => server.seen.filter((name) => name === "POST initialize").length >= before + 3);
-      server.opened.open();
-      expect(await slow.receiveResponse({ method: "POST" })).toMatchObject({
-        status: 200,
-        body: '{"jsonrpc":"2.0","id":7,"result":{}}',
-      });
-      expect(proxy.report()).toMatchObject({ status: "healthy", push: { available: false } });
-      const push = proxy.lines.filter((line) => line.includes(": push "));
-      expect(push).toEqual([`debug one: push unavailable (${reason})`]);
-      expect(proxy.lines.filter((line) => /^(?:warn|error)/.test(line))).toEqual([]);
-    },
-  );
-
-  test.each(GETS.filter(([what]) => what !== "the end at once"))(
-    "%s: the client's own GET gets 405, and its POSTs go on",
-    async (_what, get) => {
-      const server = await rawLegacy(get);
-      const proxy = await proxyTo({ one: server.url }, QUIET, [], { timeouts: { headers: 250 } });
-      const [listener, caller] = [await use(rawClient(proxy.port)), await use(rawClient(proxy.port))];
-      caller.send(post(call(1, "tools/call"), "/one/mcp", "content-type: application/json\r\nmcp-session-id: s\r\n"));
-      listener.send(plain("GET", "/one/mcp", "accept: text/event-stream\r\nmcp-session-id: s\r\n"));
-      const refused = await listener.receiveResponse();
-      expect(refused).toMatchObject({
-        status: 405,
-        headers: { allow: "POST, DELETE", "x-request-id": expect.any(String) },
-      });
-      expect(JSON.parse(refused.body)).toMatchObject({ id: null, error: { data: { code: "METHOD_NOT_ALLOWED" } } });
-      server.opened.open();
-      expect((await caller.receiveResponse({ method: "POST" })).status).toBe(200);
-      expect(proxy.lines.filter((line) => /^(?:warn|error)/.test(line))).toEqual([]);
-      expect(proxy.report().status).not.toMatch(/down|degraded/);
-    },
-  );
-});
 
 test("a working stream of a client is left alone, and a stream that is resumed gets the server's own answer", async () => {
   const server = await scripted((request) => (request.headers["last-event-id"] ? status("404 Gone") : SSE_HEAD));
@@ -326,26 +269,6 @@ describe("probes", () => {
     const down = await proxy.until(({ status }) => status !== "unknown", "two");
     expect(down).toMatchObject({ status: "down", reason: expect.stringMatching(/^cannot be reached after \d+ ms$/) });
     expect(proxy.lines.filter((line) => line.startsWith("warn"))).toHaveLength(2);
-  });
-
-  test("LC-08: a server that changes its mind is followed, and traffic notices first", async () => {
-    let well = false;
-    const server = await scripted((request) => {
-      if (!well) return "reset";
-      if (request.method === "GET") return status("405 No");
-      return reply(request, methodOf(request) === "initialize" ? INITIALIZED : "{}");
-    });
-    await use(server.server);
-    const proxy = await proxyTo({ one: server.server.url }, { ...FAST, interval: 30 });
-    await proxy.until(({ status }) => status === "down");
-    well = true;
-    expect(await proxy.until(({ status }) => status === "healthy")).toMatchObject({ era: "legacy" });
-    await proxy.until(({ push }) => push !== undefined);
-    const gets = () => server.seen.filter((name) => name.startsWith("GET")).length;
-    expect(gets()).toBe(1);
-    const probes = server.seen.length;
-    await proxy.until(() => server.seen.length > probes + 3);
-    expect(gets()).toBe(1);
   });
 
   test("a probe's session is deleted, and a known legacy server is not asked for discovery again", async () => {

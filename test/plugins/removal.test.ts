@@ -106,3 +106,66 @@ test("sse-relay: without it streams flow all the same, but tell nobody in betwee
     await client.receive(/data: 2\n\n/);
   }
 });
+
+/** A server that breaks off at the first `times` requests. */
+async function breaking(times: number) {
+  let left = times;
+  return use(
+    rawServer(async (connection) => {
+      for await (const _request of connection.requests()) {
+        if (left-- > 0) return connection.reset();
+        connection.send(jsonAnswer('{"jsonrpc":"2.0","id":1,"result":{}}'));
+      }
+    }),
+  );
+}
+
+test("retry: without it a server that breaks off once is an error to the client", async () => {
+  for (const [plugins, status] of [
+    [standard(), 200],
+    [standard().filter(({ name }) => name !== "retry"), 502],
+  ] as const) {
+    const servers = { docs: { url: `${(await breaking(1)).url}/mcp` } };
+    const { url } = await use(startProxy({ servers, plugins }));
+    expect((await send(Number(new URL(url).port), post(call(), "/docs/mcp"))).status).toBe(status);
+  }
+});
+
+test("breaker: without it a server that fails is asked every time", async () => {
+  for (const [plugins, last, asked] of [
+    [standard(), 503, 5],
+    [standard().filter(({ name }) => name !== "breaker"), 502, 8],
+  ] as const) {
+    const upstream = await breaking(100);
+    const { url } = await use(startProxy({ servers: { docs: { url: `${upstream.url}/mcp` } }, plugins }));
+    const statuses: number[] = [];
+    for (let i = 0; i < 8; i++)
+      statuses.push((await send(Number(new URL(url).port), post(call(1, "tools/call"), "/docs/mcp"))).status);
+    expect([statuses.at(-1), upstream.requests]).toEqual([last, asked]);
+  }
+});
+
+test("timeout: without it a legacy server is not told that nobody waits any longer", async () => {
+  for (const [plugins, told] of [
+    [standard(), 1],
+    [standard().filter(({ name }) => name !== "timeout"), 0],
+  ] as const) {
+    const bodies: string[] = [];
+    const upstream = await use(
+      rawServer(async (connection) => {
+        for await (const { body } of connection.requests()) {
+          bodies.push(body);
+          if (body.includes("ping")) connection.send(jsonAnswer('{"jsonrpc":"2.0","id":1,"result":{}}'));
+          else if (body.includes("cancelled")) connection.send("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n");
+        }
+      }),
+    );
+    const servers = { docs: { url: `${upstream.url}/mcp`, timeouts: { call: 60 } } };
+    const port = Number(new URL((await use(startProxy({ servers, plugins }))).url).port);
+    expect((await send(port, post(call(1, "tools/call"), "/docs/mcp"))).status).toBe(504);
+    // A request behind it: by then the server would have been told.
+    await expect.poll(() => bodies.filter((body) => body.includes("cancelled")).length).toBe(told);
+    expect((await send(port, post(call(1, "ping"), "/docs/mcp"))).status).toBe(200);
+    expect(bodies.filter((body) => body.includes("cancelled"))).toHaveLength(told);
+  }
+});

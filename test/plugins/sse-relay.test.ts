@@ -1,7 +1,7 @@
 import { sseRelay } from "../_harness/plugins.ts";
 import { standard } from "../_harness/plugins.ts";
 import { describe, expect, test } from "vitest";
-import { type RawClient, type RawConnection, rawClient, rawServer, within } from "../_harness/peers.ts";
+import { type RawClient, type RawConnection, rawClient, rawServer } from "../_harness/peers.ts";
 import { testScope } from "../_harness/scope.ts";
 import { SSE_HEAD, call, chunk, front, plain, post } from "../_harness/wire.ts";
 
@@ -24,10 +24,6 @@ async function listening(server: Awaited<ReturnType<typeof streamServer>>, plugi
   client.send(request);
   await client.receive(/\r\n\r\n/);
   return { client, upstream: await server.connection() };
-}
-
-async function pause(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 describe("headers of an event stream", () => {
@@ -115,55 +111,6 @@ describe("keepAlive", () => {
     upstream.send(chunk("data: 1\n\n") + chunk(""));
     await client.receive(/0\r\n\r\n$/);
     expect(client.response().body).toBe("data: 1\n\n");
-  });
-});
-
-describe("stallTimeout", () => {
-  /** Sends until every buffer on the way is full, and goes on whenever there is room. */
-  async function flood(connection: RawConnection): Promise<void> {
-    await connection.receiveRequest();
-    connection.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n");
-    const piece = `data: ${"x".repeat(65_000)}\n\n`;
-    const fill = () => {
-      while (!connection.socket.destroyed && connection.send(piece));
-    };
-    connection.socket.on("drain", fill);
-    fill();
-  }
-
-  test("cuts a client that reads nothing while something waits for it, and lets the server go", async () => {
-    const server = await use(rawServer(flood));
-    const client = await use(rawClient((await use(front(server.url, [sseRelay({ stallTimeout: 200 })]))).port));
-    client.send(plain("GET"));
-    await client.receive(/data/);
-    client.pause();
-    const before = performance.now();
-    const closed = await within((await server.connection()).closed, "the cut");
-    expect(closed.at - before).toBeGreaterThan(150);
-  });
-
-  test("leaves a client alone that reads, and one for whom nothing waits", async () => {
-    const server = await use(
-      rawServer((connection) =>
-        connection.index === 0
-          ? flood(connection)
-          : connection.receiveRequest().then(() => void connection.send(SSE_HEAD + chunk("data: 1\n\n"))),
-      ),
-    );
-    const { port } = await use(front(server.url, [sseRelay({ stallTimeout: 60, keepAlive: 0 })]));
-    const [reader, idle] = [await use(rawClient(port)), await use(rawClient(port))];
-    reader.socket.removeAllListeners("data");
-    let bytes = 0;
-    reader.socket.on("data", (data) => (bytes += data.length));
-    reader.send(plain("GET"));
-    await server.connection(0);
-    idle.send(plain("GET"));
-    await idle.receive(/data: 1/);
-    idle.pause();
-    // Time is the subject: several limits go by.
-    await pause(300);
-    expect(server.connections.map(({ socket }) => socket.destroyed)).toEqual([false, false]);
-    expect(bytes).toBeGreaterThan(1_000_000);
   });
 });
 

@@ -25,6 +25,7 @@ export interface ConnectionOwner {
   readonly headersTimeout: number;
   readonly bodyTimeout: number;
   readonly keepAliveTimeout: number;
+  readonly writeTimeout: number;
   /** No further request is taken on. */
   readonly closing: boolean;
   /** For the `Date` field. */
@@ -68,6 +69,8 @@ export class Connection implements Carrier, OutletOwner {
   /** Nothing more is read as a request. */
   #ending = false;
   #dead = false;
+  /** Bytes of an answer that had not left when its time was over for the first time. */
+  #waiting = 0;
 
   constructor(socket: Socket, owner: ConnectionOwner) {
     this.#socket = socket;
@@ -108,8 +111,15 @@ export class Connection implements Carrier, OutletOwner {
     return this.#isAnswered && this.#ending && this.#socket.writableLength === 0;
   }
 
-  /** Its time is over. */
+  /** Its time is over, unless bytes of an answer still wait for a slow client. */
   expire(): void {
+    const waiting = this.#socket.writableLength;
+    if (waiting > 0 && waiting !== this.#waiting && !this.#socket.destroyed) {
+      this.#waiting = waiting;
+      const { now, writeTimeout } = this.#owner;
+      this.due = writeTimeout > 0 ? now + writeTimeout * Math.ceil(waiting / MAX_HELD) : 0;
+      return;
+    }
     if (this.#ending || !this.#heads.isWaiting) return this.destroy();
     this.#refuse(new ProxyError("HEAD_TIMEOUT"));
   }

@@ -2,7 +2,7 @@
 import { joinChunks } from "../../body/sse.ts";
 import type { Deadline, Deadlines } from "../../deadlines.ts";
 import { ProxyError } from "../../errors.ts";
-import type { PublicOrigin } from "../../public-url.ts";
+import { type PublicOrigin, isLocal } from "../../public-url.ts";
 import type { Awaitable } from "../../types.ts";
 import { Inbound } from "../inbound.ts";
 import type { RequestHeadText } from "./request-head.ts";
@@ -58,7 +58,7 @@ export class SocketRequest extends Inbound {
     return this.#carrier.ip;
   }
   override get local(): boolean {
-    return this.#carrier.isPrivate || super.local;
+    return isLocal(this, this.#carrier.isPrivate);
   }
   protected get absoluteUrl(): string {
     const { target } = this;

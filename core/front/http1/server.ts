@@ -9,6 +9,7 @@ import type { Outgoing } from "../../down.ts";
 import { Deadlines } from "../../deadlines.ts";
 import { ProxyError } from "../../errors.ts";
 import type { PublicOrigin } from "../../public-url.ts";
+import { CLIENT_LIMITS } from "../../timeouts.ts";
 import type { Awaitable, ClientLimits, ListenTls } from "../../types.ts";
 import type { Inbound } from "../inbound.ts";
 import { Connection, type ConnectionOwner } from "./connection.ts";
@@ -36,14 +37,13 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-const LIMITS: Required<ClientLimits> = { headers: 15_000, body: 30_000, idle: 75_000, connections: 0 };
 /** How often connections are looked at whose time is over, in milliseconds. */
 const SWEEP = 1000;
 const HANDSHAKE_TIMEOUT = 15_000;
 /** How long idle connections stay in a drain, in milliseconds: a request that is on its way already is answered. */
 const GRACE = 100;
 
-/** @param options with `isPrivate` every caller is as one on this machine */
+/** @param options with `isPrivate` every caller comes from this machine, as over a Unix socket */
 export function createHttpServer(
   handler: Handler,
   options: { tls?: ListenTls; limits?: ClientLimits; isPrivate?: boolean; onError?(error: Error): void } = {},
@@ -59,6 +59,7 @@ class SocketServer implements HttpServer, ConnectionOwner {
   readonly headersTimeout: number;
   readonly bodyTimeout: number;
   readonly keepAliveTimeout: number;
+  readonly writeTimeout: number;
   closing = false;
   now: number = performance.now();
   date: string = new Date().toUTCString();
@@ -74,7 +75,7 @@ class SocketServer implements HttpServer, ConnectionOwner {
 
   constructor(handler: Handler, options: Parameters<typeof createHttpServer>[1] = {}) {
     const { tls, isPrivate = false, onError = () => {} } = options;
-    const limits = { ...LIMITS, ...options.limits };
+    const limits = { ...CLIENT_LIMITS, ...options.limits };
     this.#handler = handler;
     this.#onError = onError;
     this.origin = handler.origin;
@@ -83,6 +84,7 @@ class SocketServer implements HttpServer, ConnectionOwner {
     this.headersTimeout = limits.headers;
     this.bodyTimeout = limits.body;
     this.keepAliveTimeout = limits.idle;
+    this.writeTimeout = limits.write;
     this.#maxConnections = limits.connections || Number.POSITIVE_INFINITY;
     // A client that has sent its FIN may still be told why it is refused.
     const half = { allowHalfOpen: true, noDelay: true };

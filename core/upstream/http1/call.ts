@@ -4,7 +4,7 @@ import { joinChunks } from "../../body/sse.ts";
 import type { Deadline, Deadlines } from "../../deadlines.ts";
 import { ProxyError } from "../../errors.ts";
 import type { WireAnswer, WireRequest } from "../wire.ts";
-import { toProxyError } from "./failure.ts";
+import { type Phase, toProxyError } from "./failure.ts";
 
 /** Bytes held for an answer that nobody has started to read. */
 const MAX_EARLY = 64 * 1024;
@@ -28,6 +28,10 @@ export class Call implements Source, WireAnswer {
   readonly answer: Promise<WireAnswer>;
   /** While the call is under way. */
   carrier: Carrier | undefined;
+  /** A byte of the request may have left. */
+  sent = false;
+  /** A byte came that belongs to the answer. */
+  answering = false;
   readonly #name: string;
   readonly #deadlines: Deadlines;
   #resolve!: (answer: WireAnswer) => void;
@@ -40,6 +44,7 @@ export class Call implements Source, WireAnswer {
   /** Whoever reads the answer wants a pause. */
   #stopped = false;
   #limit: Deadline | undefined;
+  #total: Deadline | undefined;
   #gap = 0;
 
   constructor(name: string, request: WireRequest, deadlines: Deadlines) {
@@ -50,10 +55,14 @@ export class Call implements Source, WireAnswer {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    const { headersTimeout } = request;
+    const { headersTimeout, totalTimeout = 0 } = request;
     if (headersTimeout > 0)
       this.#limit = deadlines.after(headersTimeout, () =>
         this.#stop("UPSTREAM_TIMEOUT", `no head after ${headersTimeout} ms`),
+      );
+    if (totalTimeout > 0)
+      this.#total = deadlines.after(totalTimeout, () =>
+        this.#stop("UPSTREAM_TIMEOUT", `not at its end after ${totalTimeout} ms`),
       );
   }
 
@@ -85,10 +94,16 @@ export class Call implements Source, WireAnswer {
 
   /** @param cause what the connection said, or the verdict itself */
   fail(cause: unknown): void {
-    const error = toProxyError(this.#name, cause, this.status > 0);
+    const error = toProxyError(this.#name, cause, this.#phase);
     if (!this.#over(error)) return;
     if (this.status === 0) this.#reject(error);
     else this.#receiver?.fail(error);
+  }
+
+  get #phase(): Phase {
+    if (this.status > 0) return "answered";
+    if (this.answering) return "answering";
+    return this.sent ? "sent" : "connecting";
   }
 
   limitGap(ms: number): void {
@@ -153,6 +168,7 @@ export class Call implements Source, WireAnswer {
     if (this.over) return false;
     this.#end = how;
     this.#limit?.cancel();
+    this.#total?.cancel();
     // Whatever carries the next call must not be stopped by somebody who still holds this one.
     this.carrier = undefined;
     return true;

@@ -57,6 +57,7 @@ export class Connection implements Carrier, ResponseHandler {
     }
     this.#call = call;
     call.carrier = this;
+    call.sent = true;
     this.#parser.begin(call.request.method);
     const [head, body] = pieces;
     if (body) {
@@ -112,6 +113,7 @@ export class Connection implements Carrier, ResponseHandler {
     if (this.#dead) return;
     // Nobody asked: whoever sent this wants to answer the next request (response queue poisoning).
     if (!this.#call) return this.#close();
+    this.#call.answering = true;
     try {
       this.#parser.write(bytes);
     } catch (error) {
