@@ -68,12 +68,15 @@ export interface PenstockOptions {
 export function createPenstock(input: PenstockConfig, options: PenstockOptions = {}): Penstock {
   const log = options.logger ?? SILENT;
   const config = applyConfigHooks(input);
+  // Random, so that two proxies do not meet in one log, and know their own requests.
+  const name = crypto.randomUUID().slice(0, 8);
   const shared: Shared = {
     log,
     timers: new Timers(),
     deadlines: new Deadlines(),
     clients: new ClientMemory(),
-    nextId: createIds(),
+    nextId: createIds(name),
+    via: `1.1 penstock-${name}`,
     writeTimeout: config.clientLimits?.write ?? CLIENT_LIMITS.write,
     connect: options.connect ?? createHttpDriver,
   };
@@ -240,9 +243,8 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   };
 }
 
-/** Ids of exchanges: random per proxy, so that two of them do not meet in one log, and counted within it. */
-function createIds(): () => string {
-  const proxy = crypto.randomUUID().slice(0, 8);
+/** Ids of exchanges: counted within one proxy. @param proxy its name */
+function createIds(proxy: string): () => string {
   let count = 0;
   return () => `${proxy}-${(++count).toString(36)}`;
 }

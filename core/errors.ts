@@ -36,6 +36,7 @@ export type ErrorCode =
   | "INVALID_ENVELOPE"
   | "CLIENT_GONE"
   | "RATE_LIMITED"
+  | "LOOP_DETECTED"
   | "PLUGIN_FAILED"
   | "INTERNAL"
   | "STOPPING"
@@ -115,6 +116,11 @@ const table: Record<ErrorCode, ErrorRow> = {
   },
   CLIENT_GONE: { status: 499, rpc: -32603, text: "The client left before there was an answer." },
   RATE_LIMITED: { status: 429, rpc: -31429, text: "Too many requests for server '{server}'." },
+  LOOP_DETECTED: {
+    status: 508,
+    rpc: -31508,
+    text: "The request has been here before: the url of server '{server}' leads back to this proxy.",
+  },
   PLUGIN_FAILED: {
     status: 500,
     rpc: -32603,

@@ -9,7 +9,7 @@ import { isReply, replyTo, writeMessage } from "./body/message.ts";
 import { type Scan, ScanError, scan } from "./body/scan.ts";
 import { type DownHost, type Outgoing, sendDown } from "./down.ts";
 import { ProxyError } from "./errors.ts";
-import { decideEra } from "./era.ts";
+import { decideEra, eraOf } from "./era.ts";
 import { ExchangeState } from "./exchange-state.ts";
 import { HeaderList } from "./headers.ts";
 import type { CompiledMessageHook, HookTable } from "./hooks.ts";
@@ -77,6 +77,9 @@ export class ExchangeRun extends ExchangeState implements DownHost {
   async #up(): Promise<Answer | undefined> {
     const { hooks } = this.mount;
     if (this.incoming.method !== "POST") {
+      // MCP 2026-07-28, Transports: there is neither a stream to open nor a session to end.
+      if (eraOf(this.request.headers.get("mcp-protocol-version")) === "modern")
+        throw new ProxyError("METHOD_NOT_ALLOWED", { headers: { allow: "POST" } });
       this.row = hooks.messages("legacy", undefined);
       return;
     }
@@ -142,7 +145,7 @@ export class ExchangeRun extends ExchangeState implements DownHost {
   /** A plain object, so that a hook may spread it. Without a signal of its own the core tells the driver, which costs less. */
   #upstreamRequest(): UpstreamRequest {
     const { method, fields } = this.incoming;
-    const headers = forwardedHeaders(fields, this.mount.notForwarded);
+    const headers = forwardedHeaders(fields, this.mount.fields);
     if (this.#before) renewMirrors(headers, this.#before, this.heldMessage!, this.client.era);
     return { method: method as UpstreamRequest["method"], headers, body: this.body };
   }
@@ -211,7 +214,7 @@ export class ExchangeRun extends ExchangeState implements DownHost {
   }
 
   async #post(reply: Message, idText: string | undefined): Promise<void> {
-    const headers = forwardedHeaders(this.incoming.fields, this.mount.notForwarded);
+    const headers = forwardedHeaders(this.incoming.fields, this.mount.fields);
     headers.set("content-type", "application/json");
     headers.set("accept", "application/json, text/event-stream");
     headers.delete("last-event-id");

@@ -130,8 +130,27 @@ export function isEventStream(headers: Headers): boolean {
   return !headers.has("content-encoding");
 }
 
-/** The names that a `Connection` field declares hop-by-hop (RFC 9110 §7.6.1), in lower case; usually none. */
-export function connectionOptions(value: string | null | undefined): string[] {
-  if (!value || value === "keep-alive" || value === "close") return [];
-  return value.split(",").map((option) => option.trim().toLowerCase());
+/** A field value without the blanks around it (RFC 9110 §5.5): `trim()` would take more away, and an expression more time. */
+export function trimBlanks(value: string): string {
+  let start = 0;
+  let end = value.length;
+  while (start < end && isBlank(value.charCodeAt(start))) start++;
+  while (end > start && isBlank(value.charCodeAt(end - 1))) end--;
+  return end - start === value.length ? value : value.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
+
+/**
+ * The names that `Connection` fields declare hop-by-hop (RFC 9110 §7.6.1), in lower case; usually none.
+ *
+ * @param known of the fields before
+ */
+export function connectionOptions(value: string, known?: Set<string>): Set<string> | undefined {
+  if (value === "" || value === "keep-alive" || value === "close") return known;
+  const names = known ?? new Set();
+  for (const option of value.split(",")) names.add(trimBlanks(option).toLowerCase());
+  return names;
 }

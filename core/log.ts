@@ -50,7 +50,7 @@ export function createLogger(
     log({ type, args: [whole] }) {
       const at = type as Exclude<LogLevel, "silent">;
       // Before anything is cut off or escaped: half a secret is not recognised.
-      const message = bounded(redactor.text(whole as string), (whole as string).length);
+      const message = bounded(redactor.text(whole as string, MAX_LINE), (whole as string).length);
       const label = coloured ? `\u001B[${COLOURS[at]}m${at}\u001B[0m` : `[${at}]`;
       process.stderr.write(`${format === "json" ? jsonLine(at, message) : `${label} ${oneLine(message)}`}\n`);
     },

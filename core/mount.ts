@@ -8,7 +8,7 @@ import { SlotMap } from "./slots.ts";
 import { fillTimeouts } from "./timeouts.ts";
 import type { Timers } from "./timers.ts";
 import type { Mount, PenstockConfig, Plugin, ServerConfig } from "./types.ts";
-import { notForwarded } from "./upstream/fields.ts";
+import { type FieldRules, fieldRules } from "./upstream/fields.ts";
 import type { Driver } from "./upstream/wire.ts";
 
 /** MCP SDK servers refuse more; a larger message is a mistake as a rule. */
@@ -23,10 +23,12 @@ export interface Shared {
   clients: ClientMemory;
   /** The next id of an exchange. */
   nextId: () => string;
+  /** What it adds to `Via` (RFC 9110 §7.6.3): a pseudonym of its own, so that proxies in a row are no loop. */
+  via: string;
   /** Longest time that a client takes nothing of what waits for it, in milliseconds; 0 is no limit. */
   writeTimeout: number;
   /** Speaks to a server. */
-  connect: (name: string, config: ServerConfig) => Driver;
+  connect: (name: string, config: ServerConfig, via: string) => Driver;
 }
 
 export class MountRuntime extends SlotMap implements Mount {
@@ -35,8 +37,8 @@ export class MountRuntime extends SlotMap implements Mount {
   readonly upstream: string;
   readonly auth: Mount["auth"];
   readonly timeouts: Mount["timeouts"];
-  /** Names of header fields that stay here. */
-  readonly notForwarded: ReadonlySet<string>;
+  /** How header fields go on to it. */
+  readonly fields: FieldRules;
   readonly hooks: HookTable;
   readonly driver: Driver;
   readonly maxRequestBytes: number;
@@ -58,11 +60,12 @@ export class MountRuntime extends SlotMap implements Mount {
     this.hooks = compileHooks(orderPlugins(root, config.plugins).filter((plugin) => plugin.applies?.(config) ?? true));
     this.auth = config.auth;
     this.timeouts = fillTimeouts(config.timeouts);
-    this.notForwarded = notForwarded(
+    this.fields = fieldRules(
       config.auth,
       this.hooks.plugins.flatMap((plugin) => plugin.credentials ?? []),
+      shared.via,
     );
-    this.driver = shared.connect(name, config);
+    this.driver = shared.connect(name, config, shared.via);
     this.maxRequestBytes = config.maxRequestBytes ?? MAX_REQUEST_BYTES;
     this.maxMessageBytes = config.maxMessageBytes ?? MAX_MESSAGE_BYTES;
     this.log = shared.log;

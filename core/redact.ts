@@ -41,14 +41,19 @@ export interface Redactor {
    *   under one that secrets have, or without a name, those below 4
    */
   add(value: string, name?: string): void;
-  /** The text without registered values, without credentials in URLs and after `Bearer` or `Basic`, and without what names such as `token=` announce. */
-  text(text: string): string;
+  /**
+   * The text without registered values, without credentials in URLs and after `Bearer` or `Basic`, and without what names such as `token=` announce.
+   *
+   * @param limit only so many characters of the result are needed: what is behind them is left out @default all
+   */
+  text(text: string, limit?: number): string;
 }
 
 /** A redactor that knows no value yet. */
 export function createRedactor(): Redactor {
   const known = new Set<string>();
-  let values: RegExp | undefined;
+  /** Not one expression for all: runtimes limit how large one may be. */
+  let values: readonly string[] = [];
   const learn = (value: string) => {
     // URLSearchParams encodes whatever it is given; encodeURIComponent throws on half a surrogate pair.
     const encoded = new URLSearchParams([["", value]]).toString().slice(1);
@@ -58,6 +63,8 @@ export function createRedactor(): Redactor {
   return {
     add(value, name) {
       const trimmed = value.trim();
+      // What stands in place of secrets would be replaced in its turn.
+      if (REDACTED.includes(trimmed)) return;
       if (trimmed.length < (name === undefined || isSecretName(name) ? MIN_SECRET : MIN_PLAIN)) return;
       learn(trimmed);
       const [, scheme, credential] = /^(\w+)\s+(\S.{3,})$/s.exec(trimmed) ?? [];
@@ -69,20 +76,21 @@ export function createRedactor(): Redactor {
           if (cookie.length >= MIN_SECRET) learn(cookie);
         }
       // The longest first: one secret may be the beginning of another.
-      const escaped = [...known]
-        .sort((a, b) => b.length - a.length)
-        .map((text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
-      values = new RegExp(escaped.join("|"), "g");
+      values = [...known].sort((a, b) => b.length - a.length);
     },
-    text(text) {
-      const known = values ? text.replace(values, REDACTED) : text;
-      return known.split("\n").map(withoutNamed).join("\n");
+    text(text, limit = Number.POSITIVE_INFINITY) {
+      let known = text;
+      for (const value of values) known = known.replaceAll(value, REDACTED);
+      // Patterns see more than is needed, so that none of them is cut off where it counts.
+      const enough = 16 * limit;
+      return (known.length > enough ? known.slice(0, enough) : known).split("\n").map(withoutNamed).join("\n");
     },
   };
 }
 
 /** What a name announces. */
 function withoutNamed(line: string): string {
+  if (line === "") return line;
   return (line.length > MAX_LINE ? `${line.slice(0, MAX_LINE)}…` : line)
     .replace(USERINFO, `$1${REDACTED}@`)
     .replace(SCHEME, `$1$2${REDACTED}`)

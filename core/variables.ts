@@ -1,6 +1,5 @@
 /** `${VAR}` in configuration values: one pass, an unknown variable is a mistake, what comes in is never looked at again. */
 
-const VARIABLE = /\$\{([^}]*)\}/g;
 const NAME = /^[A-Za-z_]\w*$/;
 
 /** A variable that was filled in. */
@@ -26,7 +25,7 @@ export function expandVariables(
   options: { lenient?: boolean; expansions?: Expansion[] } = {},
 ): unknown {
   if (typeof value === "string")
-    return value.replace(VARIABLE, (text, inner: string) => lookUp(text, inner, where, mistakes, options));
+    return replaceVariables(value, (text, inner) => lookUp(text, inner, where, mistakes, options));
   if (Array.isArray(value))
     return value.map((element, i) => expandVariables(element, `${where}.${i}`, mistakes, options));
   // Plugins are objects with functions and classes of their own: they are not configuration text.
@@ -37,6 +36,19 @@ export function expandVariables(
       key === "plugins" ? inner : expandVariables(inner, `${where}.${key}`, mistakes, options),
     ]),
   );
+}
+
+/** Not an expression: one would look for the end of each `${` anew. */
+function replaceVariables(value: string, fill: (text: string, inner: string) => string): string {
+  let filled = "";
+  let at = 0;
+  for (;;) {
+    const start = value.indexOf("${", at);
+    const end = start === -1 ? -1 : value.indexOf("}", start);
+    if (end === -1) return filled + value.slice(at);
+    filled += value.slice(at, start) + fill(value.slice(start, end + 1), value.slice(start + 2, end));
+    at = end + 1;
+  }
 }
 
 function lookUp(

@@ -37,8 +37,11 @@ export function addRoutes(app: App, settings: HealthSettings): void {
 
 function describe(app: App, { local }: RequestHead): Json {
   const servers = Object.fromEntries(
-    // Where a server is, is for those who sit at the machine.
-    app.mounts.map((mount) => [mount.server, { ...app.report(mount), ...(local && { upstream: mount.upstream }) }]),
+    // Where a server is, is for those who sit at the machine; its path may hold a key.
+    app.mounts.map((mount) => [
+      mount.server,
+      { ...app.report(mount), ...(local && { upstream: new URL(mount.upstream).origin }) },
+    ]),
   );
   return { status: overall(app.mounts.map((mount) => mount.get(slot)!.status)), servers };
 }

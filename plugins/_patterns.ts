@@ -10,21 +10,35 @@ export type Pattern = string | RegExp;
  */
 export function compilePatterns(patterns: readonly Pattern[], plugin: string): (name: string) => boolean {
   const names = new Set<string>();
-  const expressions: RegExp[] = [];
+  const tests: ((name: string) => boolean)[] = [];
   for (const pattern of patterns) {
-    if (pattern instanceof RegExp) expressions.push(new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, "")));
-    else if (typeof pattern !== "string" || pattern === "")
+    if (pattern instanceof RegExp) {
+      // A global or sticky one would remember where it stopped.
+      const expression = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ""));
+      tests.push((name) => expression.test(name));
+    } else if (typeof pattern !== "string" || pattern === "")
       throw new ProxyError("BAD_OPTION", {
         plugin: `plugin '${plugin}'`,
         hint: "A pattern is a non-empty text or a regular expression.",
       });
-    else if (pattern.includes("*")) expressions.push(globToRegExp(pattern));
+    else if (pattern.includes("*")) tests.push(glob(pattern));
     else names.add(pattern);
   }
-  return (name) => names.has(name) || expressions.some((expression) => expression.test(name));
+  return (name) => names.has(name) || tests.some((test) => test(name));
 }
 
-function globToRegExp(glob: string): RegExp {
-  const parts = glob.split(/\*+/).map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
-  return new RegExp(`^${parts.join("[^]*")}$`);
+/** Not an expression: with several `*` one would go over a long name again and again. Each part is found where it first stands, once. */
+function glob(pattern: string): (name: string) => boolean {
+  const [first, ...rest] = pattern.split("*") as [string, ...string[]];
+  const last = rest.pop()!;
+  return (name) => {
+    if (!name.startsWith(first)) return false;
+    let at = first.length;
+    for (const part of rest) {
+      const found = name.indexOf(part, at);
+      if (found === -1) return false;
+      at = found + part.length;
+    }
+    return name.length >= at + last.length && name.endsWith(last);
+  };
 }

@@ -39,9 +39,9 @@ function line(exchange: Exchange, outcome: Outcome): string {
   return [
     request.method,
     mount.server,
-    message?.method ?? (message ? "response" : "-"),
+    message ? shown(message.method ?? "response") : "-",
     subjectOf(message?.params),
-    principal.id,
+    shown(principal.id),
     status,
     `${Math.round(ms)}ms`,
     `${bytesUp}B up`,
@@ -57,7 +57,17 @@ function line(exchange: Exchange, outcome: Outcome): string {
 /** The tool, prompt or resource that is named. */
 function subjectOf(params: unknown): string | undefined {
   if (!isRecord(params)) return undefined;
-  const name = params.name ?? params.uri;
-  // A URI may carry a token in its query.
-  return typeof name === "string" ? name.split("?")[0] : undefined;
+  const { name, uri } = params;
+  if (typeof name === "string") return shown(name);
+  // A URI may carry a token in its query, or behind it.
+  return typeof uri === "string" ? shown(uri.split(/[?#]/, 1)[0]!) : undefined;
+}
+
+/** Longest name that is written whole, in characters. */
+const MAX_NAME = 200;
+
+/** A caller's text as one word: neither blanks nor length of it may make up, or cut off, what stands behind it. */
+function shown(text: string): string {
+  if (text.length <= MAX_NAME && /^[^\s"\\\p{C}]+$/u.test(text)) return text;
+  return JSON.stringify(text.length > MAX_NAME ? `${text.slice(0, MAX_NAME)}… (${text.length} characters)` : text);
 }

@@ -1,12 +1,4 @@
-import {
-  type Exchange,
-  type Json,
-  type Message,
-  type Plugin,
-  ProxyError,
-  type Reply,
-  isRecord,
-} from "../core/index.ts";
+import { type Exchange, type Message, type Plugin, ProxyError, type Reply, isRecord } from "../core/index.ts";
 import { type Pattern, compilePatterns } from "./_patterns.ts";
 
 /** Options of {@link toolFilter}. A pattern is a name, a name with `*`, or a regular expression. */
@@ -56,13 +48,15 @@ function refuseDenied(exchange: Exchange, message: Message, exists: (name: unkno
 }
 
 function withoutDenied(exchange: Exchange, message: Message, exists: (name: unknown) => boolean): Message | undefined {
-  const result: Json | undefined = message.result;
+  const { result } = message;
   if (!isRecord(result)) return;
-  if (!Array.isArray(result.tools)) {
-    // On a resumed stream it is not known what is answered; where it is, a list that cannot be read is no list.
-    return exchange.message?.method === "tools/list" ? { ...message, result: { ...result, tools: [] } } : undefined;
-  }
-  const tools = result.tools.filter((tool) => isRecord(tool) && exists(tool.name));
-  if (tools.length === result.tools.length) return;
-  return { ...message, result: { ...result, tools } };
+  // On a resumed stream it is not known what is answered; where it is, a list that cannot be read is no list.
+  if (!Array.isArray(result.tools) && exchange.message?.method !== "tools/list") return;
+  const before: unknown[] = Array.isArray(result.tools) ? result.tools : [];
+  const tools = before.filter((tool) => isRecord(tool) && exists(tool.name));
+  const rest = Object.entries(result).filter(([key]) => key.toLowerCase() !== "tools");
+  // A list beside the list (`Tools`) would be one to clients whose parser ignores case.
+  if (tools.length === before.length && rest.length === Object.keys(result).length - 1 && before === result.tools)
+    return;
+  return { ...message, result: { ...Object.fromEntries(rest), tools } };
 }

@@ -94,7 +94,12 @@ export async function collect(
 ): Promise<Uint8Array> {
   const body = answer.body as AnyBody;
   if (body.kind === "empty") return new Uint8Array();
-  if (body.kind === "bytes") return body.bytes;
+  const tooLarge = () => new ProxyError("UPSTREAM_TOO_LARGE", { detail: `more than ${limit} bytes` });
+  if (body.kind === "bytes") {
+    // Whether it came in one piece must not decide.
+    if (body.bytes.length > limit) throw tooLarge();
+    return body.bytes;
+  }
   const { source } = body;
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -103,7 +108,7 @@ export async function collect(
       data(chunk) {
         size += chunk.length;
         if (size <= limit) return void chunks.push(chunk);
-        reject(new ProxyError("UPSTREAM_TOO_LARGE", { detail: `more than ${limit} bytes` }));
+        reject(tooLarge());
         // Last, because a source may tell its abort as a failure.
         source.abort();
       },

@@ -74,6 +74,15 @@ export function plainKey(bytes: Uint8Array, from: number, to: number): string {
   return key.includes("\\") ? decodeKey(bytes, from, to) : key;
 }
 
+/** Whether a key has no capital, no escape and nothing beyond ASCII, and so stands for itself alone. */
+export function isPlain(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let at = from + 1; at < to - 1; at++) {
+    const byte = bytes[at]!;
+    if (byte === BACKSLASH || byte >= 0x80 || (byte >= 0x41 && byte <= 0x5a)) return false;
+  }
+  return true;
+}
+
 function decodeKey(bytes: Uint8Array, from: number, to: number): string {
   return JSON.parse(asBuffer(bytes).toString("utf8", from, to)) as string;
 }

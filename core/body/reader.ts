@@ -2,11 +2,16 @@
 import { ProxyError } from "../errors.ts";
 import type { Awaitable, Kind, Message } from "../types.ts";
 import { findIdText } from "./id-text.ts";
+import { fold } from "./keys.ts";
 import { isRecord, kindOf, writeMessage } from "./message.ts";
 import { scan } from "./scan.ts";
 
 /** Shows one message to the hooks. Returns nothing when it may pass as it is. */
 export type ShowMessage = (message: Message, kind: Kind) => Awaitable<readonly Message[] | undefined>;
+
+/** Levels that an answer may have: no client is sure to follow further. */
+const MAX_DEPTH = 1000;
+const ENVELOPE: ReadonlySet<string> = new Set(["jsonrpc", "id", "method", "params", "result", "error"]);
 
 export class MessageReader {
   readonly wants: Readonly<Record<Kind, boolean>>;
@@ -36,7 +41,9 @@ export class MessageReader {
     this.#idTexts.clear();
     if (!Array.isArray(json)) return this.#one(json, text);
     // The batch is shown message by message; texts of ids beyond 2^53 are lost with it.
-    const results = json.map((element) => this.#one(element, JSON.stringify(element)));
+    const results = json.map((element) =>
+      isRecord(element) ? this.#one(element, JSON.stringify(element)) : undefined,
+    );
     const merge = (all: readonly (readonly Message[] | undefined)[]) =>
       all.every((result) => result === undefined)
         ? undefined
@@ -49,6 +56,11 @@ export class MessageReader {
   #one(json: unknown, text: string): Awaitable<readonly Message[] | undefined> {
     if (!isRecord(json)) return undefined;
     const message = json as unknown as Message;
+    for (const key in json) {
+      // A client whose parser ignores case would take `Result` for `result`, and no hook has seen it.
+      if (!ENVELOPE.has(key) && ENVELOPE.has(fold(key)))
+        throw new ProxyError("UPSTREAM_INVALID", { detail: "a key of the envelope in another case" });
+    }
     const kind = kindOf(message);
     if (kind === undefined) {
       if (message.method === undefined && message.result === undefined && message.error === undefined) return undefined;
@@ -89,10 +101,38 @@ export class MessageReader {
 }
 
 function parse(text: string): unknown {
+  if (isTooDeep(text)) throw new ProxyError("UPSTREAM_INVALID", { detail: "a message that is nested too deep" });
   try {
     // Clients strip a byte order mark before they parse; a hook must not miss what they see.
     return JSON.parse(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
   } catch {
     throw new ProxyError("UPSTREAM_INVALID", { detail: "a message that is not JSON" });
   }
+}
+
+/** Whether brackets stand deeper within each other than `JSON.stringify` can follow; on Bun its failure takes a second. */
+function isTooDeep(text: string): boolean {
+  // A short text has no room for it.
+  if (text.length < 2 * MAX_DEPTH) return false;
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) {
+      at = stringEnd(text, at);
+      if (at === -1) return false;
+    } else if (code === 0x5b || code === 0x7b) {
+      if (++depth > MAX_DEPTH) return true;
+    } else if (code === 0x5d || code === 0x7d) depth--;
+  }
+  return false;
+}
+
+/** The quote that ends a string; -1 when none does. */
+function stringEnd(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let escapes = end;
+    while (text.charCodeAt(escapes - 1) === 0x5c) escapes--;
+    if ((end - escapes) % 2 === 0) return end;
+  }
+  return -1;
 }

@@ -4,7 +4,7 @@
  * `JSON.parse` would keep the last duplicate and round a large id in silence.
  */
 import type { Kind } from "../types.ts";
-import { Keys, fold, plainKey } from "./keys.ts";
+import { Keys, fold, isPlain, plainKey } from "./keys.ts";
 import { asBuffer } from "./sse.ts";
 
 /** What the envelope says, found without building an object. */
@@ -33,6 +33,10 @@ const ENVELOPE = ["jsonrpc", "id", "method", "params", "result", "error"] as con
 type Member = (typeof ENVELOPE)[number];
 type Span = [from: number, to: number];
 
+/** What plugins decide by. A server whose parser ignores case would take `NAME` for `name`, and run what nobody has seen. */
+const PARAMETERS: readonly string[] = ["name", "arguments", "uri", "taskId", "_meta"];
+const FOLDED: ReadonlySet<string> = new Set(PARAMETERS.map(fold));
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -48,6 +52,8 @@ export function scan(bytes: Uint8Array): Scan {
 class Scanner {
   #at = 0;
   #ascii = true;
+  /** The member at hand is `params`. */
+  #inParams = false;
   readonly #bytes: Uint8Array;
   readonly #spans: { [Key in Member]?: Span } = {};
 
@@ -114,8 +120,15 @@ class Scanner {
       if (this.#bytes[this.#at++] !== 0x3a) throw this.#broken("a colon was expected");
       this.#space();
       const from = this.#at;
-      this.#value(depth + 1);
-      if (depth === 1) this.#member(plainKey(this.#bytes, keyFrom, keyTo), from);
+      if (depth === 1) {
+        const key = plainKey(this.#bytes, keyFrom, keyTo);
+        this.#inParams = key === "params";
+        this.#value(2);
+        this.#member(key, from);
+      } else {
+        if (depth === 2 && this.#inParams && !isPlain(this.#bytes, keyFrom, keyTo)) this.#parameter(keyFrom, keyTo);
+        this.#value(depth + 1);
+      }
       this.#space();
       const byte = this.#bytes[this.#at++];
       if (byte === 0x7d) return;
@@ -129,6 +142,12 @@ class Scanner {
     if (!known && ENVELOPE.includes(fold(key) as Member))
       throw invalid(`The key ${JSON.stringify(key)} must be written in lower case.`);
     if (known) this.#spans[key as Member] = [from, this.#at];
+  }
+
+  #parameter(from: number, to: number): void {
+    const key = plainKey(this.#bytes, from, to);
+    if (FOLDED.has(fold(key)) && !PARAMETERS.includes(key))
+      throw invalid(`The key ${JSON.stringify(key)} of params is written in another case.`);
   }
 
   #array(depth: number): void {

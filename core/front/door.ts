@@ -25,6 +25,9 @@ export interface DoorOptions {
   route: (inbound: Inbound) => Awaitable<Outgoing>;
 }
 
+/** RFC 9112 §3.2, §11.2: who sends what can be read in two ways may have sent more of it. */
+const CLOSE = { connection: "close" };
+
 /** @returns answers one request; never rejects */
 export function createDoor({ guards, log, route }: DoorOptions): (inbound: Inbound) => Awaitable<Outgoing> {
   const targetError = createTargetCheck();
@@ -46,7 +49,8 @@ export function createDoor({ guards, log, route }: DoorOptions): (inbound: Inbou
 
   return (inbound) => {
     const wrong = targetError(inbound);
-    if (wrong !== undefined) return refusal(new ProxyError("INVALID_TARGET", { hint: wrong }), log, inbound);
+    if (wrong !== undefined)
+      return refusal(new ProxyError("INVALID_TARGET", { hint: wrong, headers: CLOSE }), log, inbound);
     if (guards.length === 0) return route(inbound);
     const added = new HeaderList();
     let outgoing: Awaitable<Outgoing>;

@@ -10,9 +10,9 @@ import type { MountRuntime } from "../mount.ts";
 import type { RoutePath } from "../routes.ts";
 import type { Answer } from "../types.ts";
 import type { Inbound } from "./inbound.ts";
+import { isPlainJson } from "./media-type.ts";
 
 const ALLOW = "GET, POST, DELETE";
-const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
 
 /** Runs of the proxy that have not ended; a stop brings them to their end. */
 export type Running = Bag<ExchangeRun>;
@@ -32,12 +32,10 @@ export function serveMount(mount: MountRuntime, inbound: Inbound, running: Runni
 
 /** What is refused before anything is looked at. */
 function verdict(inbound: Inbound): ProxyError | undefined {
-  const { method } = inbound;
+  const { method, fields } = inbound;
   if (method === "GET" || method === "DELETE") return undefined;
   if (method !== "POST") return new ProxyError("METHOD_NOT_ALLOWED", { headers: { allow: ALLOW } });
-  const type = inbound.field("content-type");
-  const isJson = type === "application/json" || (type !== undefined && JSON_TYPE.test(type));
-  if (!isJson || inbound.field("content-encoding")) return new ProxyError("UNSUPPORTED_MEDIA_TYPE");
+  if (!isPlainJson(fields)) return new ProxyError("UNSUPPORTED_MEDIA_TYPE");
 }
 
 /** Largest body of a request to a plugin's route, in bytes. */

@@ -5,9 +5,10 @@ import type { Inbound } from "./inbound.ts";
 const HOST = /^(?:[\w.~!$&'()*+,;=-]+|\[[\da-f:.]+\])(?::\d{0,5})?$/i;
 /**
  * RFC 3986 §6.2: forms that a guard and a router, or this proxy and the next one, could normalise differently: empty and dot
- * segments, backslashes, encoded separators and dots, and what may not stand in a target at all.
+ * segments, backslashes, encoded separators, encoded characters that need no encoding (a router decodes them, and a guard that
+ * compares texts does not), and what may not stand in a target at all.
  */
-const AMBIGUOUS = /\/\/|\\|\/\.{1,2}(?:\/|$)|%2f|%5c|%2e|%00|[^\x21-\x7e]/i;
+const AMBIGUOUS = /\/\/|\\|\/\.{1,2}(?:\/|$)|%(?:00|2[def]|3\d|[46][1-9a-f]|5[\dacf]|7[\dae])|[^\x21-\x7e]/i;
 
 /** Hosts that were found good are remembered: a caller may invent many. */
 const MAX_SEEN = 100;

@@ -25,7 +25,7 @@ const TRAFFIC: NonNullable<ContractOptions["traffic"]> = [
   ["tools/list"],
 ];
 /** Fields that differ from one exchange to the next in a good plugin too. */
-const VOLATILE = new Set(["date", "x-request-id", "mcp-session-id"]);
+const VOLATILE = new Set(["date", "x-request-id", "mcp-session-id", "via"]);
 
 /**
  * The contract as a list of checks for any test runner:

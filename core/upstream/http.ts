@@ -12,8 +12,8 @@ import type { Driver, OnAbort, WireAnswer, WireClient, WireRequest } from "./wir
 
 const MAX_REDIRECTS = 3;
 
-/** @param name the server's name, for error messages */
-export function createHttpDriver(name: string, config: ServerConfig): Driver {
+/** @param name the server's name, for error messages @param via what is added to `Via` of answers */
+export function createHttpDriver(name: string, config: ServerConfig, via: string): Driver {
   const url = new URL(config.url);
   const timeouts = fillTimeouts(config.timeouts);
   const client: WireClient = connectHttp1(name, url, timeouts.connect, config.tls);
@@ -45,7 +45,7 @@ export function createHttpDriver(name: string, config: ServerConfig): Driver {
       wire.path = target.pathname + target.search;
       answer = await client.send(wire, onAbort);
     }
-    const headers = responseHeaders(answer.headers);
+    const headers = responseHeaders(answer.headers, via);
     const coding = headers.get("content-encoding");
     const source = coding === null ? answer.source : decoded(name, answer.source, coding, headers);
     answer.limitGap(isEventStream(headers) ? (own?.stream ?? timeouts.stream) : (own?.body ?? timeouts.body));

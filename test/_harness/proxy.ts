@@ -18,6 +18,8 @@ export interface CliOptions {
   entry?: string;
   /** It makes files, as `init` and `--socket` do: Deno asks to be told. @default false, or true for these two */
   writes?: boolean;
+  /** Longest time that `runCli` may take, in milliseconds. @default 15000 */
+  timeout?: number;
   /** Keeps its stdin open for `process.stdin`. @default false: it reads nothing */
   stdin?: boolean;
   /** So many file descriptors it may have open, and no more. @default as many as the tests */
@@ -104,7 +106,7 @@ export async function runCli(
     const exit = await within(
       child.exited,
       () => `the exit of: ${args.join(" ")}\n${child.stdout()}${child.stderr()}`,
-      { timeout: START_MS },
+      { timeout: options.timeout ?? START_MS },
     );
     return { ...exit, stdout: child.stdout(), stderr: child.stderr() };
   } finally {

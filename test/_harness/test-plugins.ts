@@ -70,6 +70,16 @@ export function markAnswers(): Plugin {
   return { name: "mark", response: (_exchange, { headers, status }) => headers.set("x-seen", String(status)) };
 }
 
+/** Sets two cookies with each answer. */
+export function cookies(): Plugin {
+  return {
+    name: "cookies",
+    response(_exchange, { headers }) {
+      for (const cookie of ["a=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT", "b=2"]) headers.append("set-cookie", cookie);
+    },
+  };
+}
+
 /** What a message hook does: nothing, take the message away, or one of these. */
 type Action =
   | "pass"
@@ -228,6 +238,14 @@ export function closed(): Plugin {
 /** A guard that answers everything with 418: what has another status never reached it. */
 export function teapot(): Plugin {
   return { name: "teapot", guard: () => new Response(null, { status: 418 }) };
+}
+
+/** A guard that keeps everybody away from what lies below a path, with 403. */
+export function fence(prefix: string): Plugin {
+  return {
+    name: "fence",
+    guard: ({ url }) => (url.pathname.startsWith(prefix) ? new Response(null, { status: 403 }) : undefined),
+  };
 }
 
 /** A guard that adds fields to every answer, and stops what asks for `/stop`. */

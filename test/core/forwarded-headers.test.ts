@@ -22,21 +22,7 @@ async function relay(request: string, options: { server?: object; answer?: strin
 }
 
 const TYPE = "content-type: application/json\r\n";
-const PRIVATE = [
-  "authorization",
-  "dpop",
-  "x-api-key",
-  "cookie",
-  "origin",
-  "referer",
-  "forwarded",
-  "x-forwarded-for",
-  "x-forwarded-host",
-  "x-forwarded-proto",
-  "x-forwarded-port",
-  "x-real-ip",
-];
-const HOP = ["keep-alive", "te", "proxy-authorization", "upgrade", "trailer"];
+const PRIVATE = ["authorization", "dpop", "x-api-key", "cookie", "origin", "referer"];
 
 describe("towards the server", () => {
   test("what belongs to MCP passes: Mcp-*, session, Last-Event-ID, Accept, trace and unknown fields", async () => {
@@ -62,20 +48,12 @@ describe("towards the server", () => {
     for (const [name, value] of Object.entries(lines)) expect(got.headers[name.toLowerCase()]).toBe(value);
   });
 
-  test.each([...PRIVATE, ...HOP])("%s of the client does not reach it", async (name) => {
+  test.each(PRIVATE)("%s of the client does not reach it", async (name) => {
     // Of origins only some get past the guard.
     const value = name === "origin" ? "http://secret-value.localhost" : "secret-value";
     const { got } = await relay(post(call(), "/mcp", `${TYPE}${name}: ${value}\r\n`));
     expect(got.body).toBe(call());
     expect(JSON.stringify(got.rawHeaders)).not.toContain("secret-value");
-  });
-
-  test("fields that the client's Connection names stay on this hop", async () => {
-    const { got } = await relay(
-      post(call(), "/mcp", `${TYPE}connection: x-mine, keep-alive\r\nx-mine: 1\r\nx-other: 2\r\n`),
-    );
-    expect(got.headers).not.toHaveProperty("x-mine");
-    expect(got.headers["x-other"]).toBe("2");
   });
 
   test("configured headers are sent, once, in place of the client's", async () => {
@@ -110,39 +88,6 @@ describe("towards the server", () => {
 });
 
 describe("towards the client", () => {
-  test("session id, challenge and own fields pass; cookies, location and hop-by-hop fields do not", async () => {
-    const headers =
-      'Mcp-Session-Id: s-1\r\nWWW-Authenticate: Bearer scope="a"\r\nx-own: 1\r\nset-cookie: a=1\r\nlocation: http://internal/\r\nkeep-alive: timeout=1\r\nconnection: x-hop\r\nx-hop: 1\r\n';
-    const { answer } = await relay(post(call()), {
-      answer: jsonAnswer("{}", "401 Unauthorized", headers),
-      server: { auth: "passthrough" },
-    });
-    expect(answer).toMatchObject({
-      status: 401,
-      headers: {
-        "mcp-session-id": "s-1",
-        "www-authenticate": expect.stringMatching(/^Bearer scope="a"/),
-        "x-own": "1",
-      },
-    });
-    for (const name of ["set-cookie", "location", "x-hop"]) expect(answer.headers).not.toHaveProperty(name);
-    expect(answer.headers["keep-alive"]).not.toBe("timeout=1");
-  });
-
-  test.each([
-    "200 OK",
-    "202 Accepted",
-    "400 Bad Request",
-    "404 Not Found",
-    "405 Method Not Allowed",
-    "429 Too Many Requests",
-    "500 Oops",
-    "503 Busy",
-  ])("%s passes with its body", async (status) => {
-    const { answer } = await relay(post(call()), { answer: jsonAnswer('{"own":"body"}', status) });
-    expect(answer).toMatchObject({ status: Number(status.slice(0, 3)), body: '{"own":"body"}' });
-  });
-
   test("204 has neither body nor length", async () => {
     const { answer } = await relay(plain("DELETE"), { answer: "HTTP/1.1 204 No Content\r\n\r\n" });
     expect(answer.status).toBe(204);

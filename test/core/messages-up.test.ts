@@ -36,19 +36,6 @@ describe("up", () => {
     expect(bodies().map((body) => Buffer.from(body!, "latin1").toString())).toEqual([odd]);
   });
 
-  test("a changed message is what the server gets, and a big id keeps its digits", async () => {
-    const rename = onMessage("up", "request", { change: { params: { name: "new" } } }, { method: "tools/call" });
-    const { client, bodies } = await setUp([rename], jsonAnswer("{}"));
-    client.send(post(call(BIG, "tools/call", '{"name":"old"}')));
-    await client.receiveResponse();
-    client.send(post(call(BIG, "tools/list", '{"name":"old"}')));
-    await client.receiveResponse();
-    expect(bodies()).toEqual([
-      `{"jsonrpc":"2.0","id":${BIG},"method":"tools/call","params":{"name":"new"}}`,
-      call(BIG, "tools/list", '{"name":"old"}'),
-    ]);
-  });
-
   test("a Reply is the answer, with the id as posted, and the server is never called", async () => {
     const { client, server } = await setUp(
       [onMessage("up", "request", { reply: { result: { mine: true } } })],

@@ -38,6 +38,13 @@ describe("a value that was seen is taken out wherever it stands", () => {
     expect(redactor.text("abc en-US en-GB-oed abcd")).toBe(`abc en-US ${GONE} ${GONE}`);
   });
 
+  test("however many there are, and however long: no runtime has a limit for them", () => {
+    const redactor = createRedactor();
+    const secrets = Array.from({ length: 500 }, (_, i) => `canary-${i}-${"x".repeat(200)}`);
+    for (const secret of [...secrets, "y".repeat(200_000)]) redactor.add(secret);
+    expect(redactor.text(`${secrets[7]} ${secrets[499]} ${"y".repeat(200_000)}`)).toBe(`${GONE} ${GONE} ${GONE}`);
+  });
+
   test("by one redactor and no other", () => {
     createRedactor().add("canary");
     expect(createRedactor().text("canary")).toBe("canary");

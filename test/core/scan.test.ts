@@ -93,6 +93,9 @@ describe("the scanner refuses what two parsers may read as two messages", () => 
     ["an envelope key with a letter that folds to ASCII", request(',"param\u017F":{"name":"rm"}')],
     ["a params key with a letter that folds to ASCII", request(',"params":{"arguments":{},"argument\u017F":{"a":1}}')],
     ["a params key in two cases", request(',"params":{"name":"ls","NAME":"rm"}')],
+    ["a params key in capitals alone", request(',"params":{"NAME":"rm"}')],
+    ["a params key in capitals alone, escaped", request(',"params":{"\\u004eame":"rm"}')],
+    ["a params key with a letter that folds to ASCII, alone", request(',"params":{"argument\u017F":{"a":1}}')],
     ["a params key in two cases, escaped", request(',"params":{"name":"ls","\\u004eame":"rm"}')],
     ["one level too many", nested(MAX_DEPTH + 1)],
     ["200 000 levels", nested(200_000)],
@@ -134,7 +137,9 @@ describe("the scanner refuses what two parsers may read as two messages", () => 
   test("and nothing more: the deepest nesting, cases below params, names of Object.prototype", () => {
     expect(verdict(nested(MAX_DEPTH))).toBe("accepted");
     // Arguments of a tool are the tool's affair.
-    expect(verdict(request(',"params":{"arguments":{"path":1,"Path":2}}'))).toBe("accepted");
+    expect(verdict(request(',"params":{"arguments":{"path":1,"Path":2,"NAME":3}}'))).toBe("accepted");
+    expect(verdict(request(',"params":{"protocolVersion":1,"Anything":2,"t\\u0061skId":3}'))).toBe("accepted");
+    expect(verdict('{"jsonrpc":"2.0","id":1,"result":{"Name":1}}')).toBe("accepted");
     expect(verdict(request(',"__proto__":{"x":1},"constructor":{"prototype":{"x":1}}'))).toBe("accepted");
     expect(({} as { x?: number }).x).toBe(undefined);
   });

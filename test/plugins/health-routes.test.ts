@@ -65,7 +65,7 @@ describe("/health", () => {
             transport: "http",
             latencyMs: expect.any(Number),
             push: { available: true, reason: "event stream" },
-            upstream: server.url,
+            upstream: new URL(server.url).origin,
           },
         },
       });

@@ -24,7 +24,6 @@ async function namesOf(
 }
 
 const JSON_TYPE = { "content-type": "application/json" };
-const SSE_TYPE = { "content-type": "text/event-stream" };
 const response = (result: unknown) => ({ jsonrpc: "2.0", id: 1, result });
 
 it("removes denied tools from a list, and keeps the rest as it was", async () => {
@@ -45,56 +44,6 @@ it("keeps an id beyond 2^53 when it changes the list", async () => {
     JSON_TYPE,
   );
   expect(text).toBe('{"jsonrpc":"2.0","id":9007199254740993,"result":{"tools":[]}}');
-});
-
-it.each([
-  ["a byte order mark before JSON", `\uFEFF${JSON.stringify(response(LIST))}`, JSON_TYPE],
-  ["a byte order mark before an event", `\uFEFFdata: ${JSON.stringify(response(LIST))}\n\n`, SSE_TYPE],
-  [
-    "data split over lines",
-    `event: message\ndata: {"jsonrpc":"2.0","id":1,\ndata: "result":${JSON.stringify(LIST)}}\n\n`,
-    SSE_TYPE,
-  ],
-  ["CR line ends", `data: ${JSON.stringify(response(LIST))}\r\r`, SSE_TYPE],
-  ["no blank line at the end", `data: ${JSON.stringify(response(LIST))}\n`, SSE_TYPE],
-  ["an escaped key", `data: {"jsonrpc":"2.0","id":1,"\\u0072esult":${JSON.stringify(LIST)}}\n\n`, SSE_TYPE],
-  ["a missing content type", JSON.stringify(response(LIST)), {}],
-  ["another content type", JSON.stringify(response(LIST)), { "content-type": "text/plain" }],
-  ["an error beside the result", JSON.stringify({ ...response(LIST), error: { code: 1, message: "x" } }), JSON_TYPE],
-  [
-    "a second result",
-    `{"jsonrpc":"2.0","id":1,"result":${JSON.stringify(LIST)},"result":{"tools":[{"name":"echo"}]}}`,
-    JSON_TYPE,
-  ],
-  ["a batch", JSON.stringify([response(LIST)]), JSON_TYPE],
-  ["an answer for another id", `data: ${JSON.stringify({ ...response(LIST), id: 99 })}\n\n`, SSE_TYPE],
-  ["tools that are no list", JSON.stringify(response({ tools: { 0: { name: "rm" } } })), JSON_TYPE],
-  ["escaped names", '{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"\\u0072m"}]}}', JSON_TYPE],
-])("lets no denied tool through %s", async (_trick, body, headers) => {
-  for (const socket of [false, true]) {
-    const { text } = await namesOf(body, headers as Record<string, string>, socket);
-    const plain = text.replaceAll("\\u0072", "r");
-    expect(plain).not.toMatch(/"rm"|delete_all/);
-  }
-});
-
-it.each([
-  ["a method beside the result", JSON.stringify({ ...response(LIST), method: "x" }), JSON_TYPE],
-  ["what is not JSON", "<html>rm</html>", { "content-type": "text/html" }],
-  ["a content coding", JSON.stringify(response(LIST)), { ...JSON_TYPE, "content-encoding": "x-secret" }],
-])("withholds %s", async (_trick, body, headers) => {
-  const { status, text } = await namesOf(body, headers);
-  expect(status).toBe(502);
-  expect(JSON.parse(text)).toMatchObject({ id: 1, error: { code: -32603, data: { code: "UPSTREAM_INVALID" } } });
-});
-
-it("relays an error page of the server as it is", async () => {
-  const server = fakeServer(() =>
-    fromResponse(new Response("no such session", { status: 404, headers: { "content-type": "text/plain" } })),
-  );
-  const test = await testPlugin(toolFilter({ deny: ["rm"] }), { server });
-  expect(await test.request("tools/list")).toMatchObject({ status: 404, text: "no such session" });
-  await test.close();
 });
 
 it("filters a list that comes again on a resumed stream, where nobody knows what it answers", async () => {

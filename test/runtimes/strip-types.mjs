@@ -1,10 +1,12 @@
-/** Lets Node 20, which cannot strip types itself, load the plugins of the tests; everything else it loads as ever. */
+/** Lets Node 20, which cannot strip types itself, load the plugins of the tests, and sources; everything else it loads as ever. */
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { register } from "node:module";
 import { isMainThread } from "node:worker_threads";
 
-const OWN = new RegExp(`^${new URL("../", import.meta.url).href}(?:_harness|runtimes)/.*\\.ts$`);
+const OWN = new RegExp(
+  `^${new URL("../../", import.meta.url).href}(?:test/(?:_harness|runtimes)|core|plugins)/.*\\.ts$`,
+);
 /** To load the compiler takes longer than to start a proxy. */
 const CACHE = new URL("node_modules/.stripped/", import.meta.url);
 
