@@ -133,7 +133,11 @@ describe("HTTPS_PROXY", () => {
     const proxy = await httpProxy();
     // It speaks no TLS: the first bytes that arrive tell that the tunnel stands and what it is used for.
     const upstream = await use(
-      rawServer(async (connection) => void (await connection.receive((bytes) => bytes.startsWith("\u0016\u0003")))),
+      rawServer(async (connection) => {
+        await connection.receive((bytes) => bytes.startsWith("\u0016\u0003"));
+        // A request that did not leave is sent again.
+        if (upstream.connections.length > 1) connection.reset();
+      }),
     );
     const env = { ...UNSET, HTTPS_PROXY: proxy.url };
     const cli = await use(startCli(["--url", `https://${HOST}:${upstream.port}/mcp`, "--port", "0"], { env }));

@@ -39,7 +39,7 @@ const METHOD = "Mcp-Method: tools/call\r\n";
 const ECHO = modern("tools/call", '"name":"echo"');
 const HEADS = VERSION + METHOD;
 
-describe("IN-06: with a plugin that looks, modern", () => {
+describe("IN-06 with a plugin that looks, modern", () => {
   test.each([
     ["all three", ECHO, `${HEADS}Mcp-Name: echo\r\n`],
     [

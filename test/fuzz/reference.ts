@@ -54,12 +54,17 @@ export function itemsOf(text: string, event?: ReferenceEvent): Item[] {
 
 function itemOf(json: unknown, base: Omit<Item, "message">): Item {
   if (typeof json !== "object" || json === null || Array.isArray(json)) return { ...base };
+  // A key of the envelope in another case is what some clients read, and no hook has seen.
+  if (Object.keys(json).some((key) => !ENVELOPE.has(key) && ENVELOPE.has(key.toLowerCase())))
+    return { ...base, broken: true };
   const message = json as Message;
   const answers = message.result !== undefined || message.error !== undefined;
   if (message.method === undefined) return answers ? { ...base, message, kind: "response" } : { ...base, message };
   if (answers || typeof message.method !== "string") return { ...base, message, broken: answers };
   return { ...base, message, kind: message.id === undefined ? "notification" : "request" };
 }
+
+const ENVELOPE = new Set(["jsonrpc", "id", "method", "params", "result", "error"]);
 
 /** The source text of the member `id` of an object: the last one, as `JSON.parse` takes it. */
 export function idOf(text: string): string | undefined {
