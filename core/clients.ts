@@ -4,12 +4,16 @@ import { asBuffer } from "./body/sse.ts";
 import { META, decideEra, metaOf } from "./era.ts";
 import type { ClientInfo, Era, Json, Message, RequestHead } from "./types.ts";
 
-/** Sessions remembered; the one unused for longest goes first. Forgetting one costs the knowledge of its capabilities only. */
-const LIMIT = 10_000;
+/** Sessions remembered: as many at least, and twice as many at most. Forgetting one costs the knowledge of its capabilities only. */
+const GENERATION = 5000;
 
-/** Sessions as this proxy saw them begin. Owned by one proxy; keys name principal, server and session. */
+/**
+ * Sessions as this proxy saw them begin. Owned by one proxy; keys name principal, server and session. Two generations: what
+ * was not used while a whole generation came goes. A list by use would be taken apart and put together with every request.
+ */
 export class ClientMemory {
-  readonly #sessions = new Map<string, ClientInfo>();
+  #recent = new Map<string, ClientInfo>();
+  #older = new Map<string, ClientInfo>();
 
   /** Reads what this request says about its client. @param message as much of it as is known */
   read(head: RequestHead, message: Message | undefined, owner: string): ClientInfo {
@@ -26,22 +30,29 @@ export class ClientMemory {
 
   /** A session began. */
   remember(owner: string, session: string, info: ClientInfo): void {
-    this.#sessions.set(`${owner}\0${session}`, info);
-    if (this.#sessions.size > LIMIT) this.#sessions.delete(this.#sessions.keys().next().value!);
+    this.#keep(`${owner}\0${session}`, info);
   }
 
   /** A session ended. */
   forget(owner: string, session: string): void {
-    this.#sessions.delete(`${owner}\0${session}`);
+    this.#recent.delete(`${owner}\0${session}`);
+    this.#older.delete(`${owner}\0${session}`);
   }
 
   #recall(key: string): ClientInfo | undefined {
-    const found = this.#sessions.get(key);
-    if (found) {
-      this.#sessions.delete(key);
-      this.#sessions.set(key, found);
+    const found = this.#recent.get(key);
+    if (found) return found;
+    const older = this.#older.get(key);
+    if (older) this.#keep(key, older);
+    return older;
+  }
+
+  #keep(key: string, info: ClientInfo): void {
+    if (this.#recent.size >= GENERATION) {
+      this.#older = this.#recent;
+      this.#recent = new Map();
     }
-    return found;
+    this.#recent.set(key, info);
   }
 }
 

@@ -9,7 +9,7 @@ import { type Args, builtIn, listenArgs, sourceArgs, startArgs } from "../args.t
 import { explainListen } from "../explain.ts";
 import type { Output } from "../output.ts";
 import { banner } from "../report.ts";
-import { runtimeName, version } from "../runtime.ts";
+import { runtimeName, tuneRuntime, version } from "../runtime.ts";
 import { listenOptions, loadSources, usage } from "../sources.ts";
 
 export function startCommand(output: Output): CommandDef {
@@ -21,6 +21,7 @@ export function startCommand(output: Output): CommandDef {
 }
 
 async function start(args: Args, output: Output): Promise<void> {
+  tuneRuntime();
   const log = output.logger(args);
   const { config, file } = await loadSources(args, log, output.redactor);
   const options = listenOptions(args, config);
