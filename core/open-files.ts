@@ -34,6 +34,13 @@ function readLimit(): number | undefined {
  */
 function tryLimit(): number | undefined {
   if (!("Deno" in globalThis)) return undefined;
+  return (tried ??= countFree());
+}
+
+/** A fact of the process, which takes a while to find. */
+let tried: number | undefined;
+
+function countFree(): number | undefined {
   const opened: number[] = [];
   try {
     const file = fileURLToPath(import.meta.url);

@@ -1,4 +1,5 @@
-import type { AddressInfo, Server as TcpServer } from "node:net";
+import { once } from "node:events";
+import { type AddressInfo, type Server as TcpServer, connect, createServer } from "node:net";
 
 /** Anything the harness starts: closed by hand, or at the end of a scope by `await using`. */
 export interface Closeable extends AsyncDisposable {
@@ -24,4 +25,18 @@ export async function stop(server: TcpServer & { closeAllConnections?(): void })
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeAllConnections?.();
   await closed;
+}
+
+/** A port on which nobody listens, and which nobody else is given before it is closed: a connection of its own goes out from it. */
+export async function deadPort(): Promise<{ port: number } & Closeable> {
+  const partner = createServer((socket) => void socket.on("error", () => {}));
+  const socket = connect(await listen(partner), "127.0.0.1");
+  await once(socket, "connect");
+  return closeable({
+    port: socket.localPort!,
+    async close() {
+      socket.resetAndDestroy();
+      await stop(partner);
+    },
+  });
 }

@@ -1,7 +1,7 @@
 import { createServer } from "node:net";
 import { describe, expect, test } from "vitest";
 import { folderWith } from "../core/files.ts";
-import { closeable, listen, stop } from "../_harness/loopback.ts";
+import { closeable, deadPort, listen, stop } from "../_harness/loopback.ts";
 import { rawClient, rawServer } from "../_harness/peers.ts";
 import { runCli, startCli } from "../_harness/proxy.ts";
 import { idOf, scripted } from "../_harness/scripted.ts";
@@ -9,14 +9,6 @@ import { testScope } from "../_harness/scope.ts";
 import { call, jsonAnswer, plain, post } from "../_harness/wire.ts";
 
 const use = testScope();
-
-/** A port on which nobody listens. */
-async function deadPort(): Promise<number> {
-  const server = createServer();
-  const port = await listen(server);
-  await stop(server);
-  return port;
-}
 
 describe("LC-10 servers that are down at the start", () => {
   test("the proxy is ready within 2 s, the other mounts work, and the dead ones say what they are", async () => {
@@ -26,7 +18,7 @@ describe("LC-10 servers that are down at the start", () => {
     const mute = await use(rawServer());
     const servers = {
       up: { url: `${upstream.server.url}/mcp` },
-      refusing: { url: `http://127.0.0.1:${await deadPort()}/mcp` },
+      refusing: { url: `http://127.0.0.1:${(await use(deadPort())).port}/mcp` },
       mute: { url: `${mute.url}/mcp`, timeouts: { headers: 300 } },
       nowhere: { url: "http://nowhere.invalid/mcp" },
     };
@@ -56,7 +48,8 @@ describe("LC-10 servers that are down at the start", () => {
   });
 
   test("one that comes later is served from then on", async () => {
-    const port = await deadPort();
+    const reserved = await use(deadPort());
+    const { port } = reserved;
     const cwd = folderWith({ "penstock.config.json": { servers: { a: { url: `http://127.0.0.1:${port}/mcp` } } } });
     const cli = await use(startCli(["--port", "0"], { cwd }));
     const client = await use(rawClient(cli.port));
@@ -71,6 +64,7 @@ describe("LC-10 servers that are down at the start", () => {
         socket.end(jsonAnswer('{"jsonrpc":"2.0","id":1,"result":{}}', "200 OK", "connection: close\r\n")),
       );
     });
+    await reserved.close();
     await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
     await use(closeable({ close: () => stop(server) }));
     await expect.poll(ask, { timeout: 2500 }).toBe(200);
