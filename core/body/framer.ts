@@ -4,6 +4,7 @@
  */
 import { ProxyError } from "../errors.ts";
 import type { Awaitable, Message } from "../types.ts";
+import { indexOfAscii } from "./search.ts";
 import { asBuffer, eventEnd, joinChunks, parseEvent, writeEvent } from "./sse.ts";
 import type { MessageReader } from "./reader.ts";
 import { writeMessage } from "./message.ts";
@@ -139,7 +140,7 @@ export class SseFramer {
   #nextHit(bytes: Buffer, from: number, hits: number[]): number {
     let nearest = -1;
     for (let i = 0; i < hits.length; i++) {
-      if (hits[i] !== -1 && hits[i]! < from) hits[i] = bytes.indexOf(this.#needles[i]!, from, "latin1");
+      if (hits[i] !== -1 && hits[i]! < from) hits[i] = indexOfAscii(bytes, this.#needles[i]!, from);
       if (hits[i] !== -1 && (nearest === -1 || hits[i]! < nearest)) nearest = hits[i]!;
     }
     return nearest;
@@ -148,7 +149,7 @@ export class SseFramer {
   #eventAround(bytes: Buffer, from: number, hit: number): [start: number, end: number] {
     if (!this.#anyLineEnd) {
       const blankBefore = bytes.lastIndexOf(BLANK_LINE, hit);
-      const blankAfter = bytes.indexOf(BLANK_LINE, hit);
+      const blankAfter = indexOfAscii(bytes, BLANK_LINE, hit);
       return [
         blankBefore + 2 > from && blankBefore !== -1 ? blankBefore + 2 : from,
         blankAfter === -1 ? bytes.length : blankAfter + 2,
@@ -203,8 +204,8 @@ function firstLine(chunk: Uint8Array, before: number | undefined): number {
 function hasId(events: Buffer): boolean {
   const text = events.subarray(0, 6).toString();
   return (
-    events.includes("\nid:", 0, "latin1") ||
-    events.includes("\rid:", 0, "latin1") ||
+    indexOfAscii(events, "\nid:", 0) !== -1 ||
+    indexOfAscii(events, "\rid:", 0) !== -1 ||
     text.startsWith("id:") ||
     text.startsWith("\uFEFFid:")
   );
@@ -212,12 +213,12 @@ function hasId(events: Buffer): boolean {
 
 /** Whether these events may have a `method` key. Without one they are at most responses, and where no hook wants those, even large ones are not parsed. */
 export function mayHoldMethod(events: Buffer): boolean {
-  return events.includes('"method"', 0, "latin1") || events.includes(ESCAPE, 0, "latin1");
+  return indexOfAscii(events, '"method"', 0) !== -1 || indexOfAscii(events, ESCAPE, 0) !== -1;
 }
 
 /** Whether these events, which have no `method` key and name no type, answer a request: without an id nobody knows which. */
 export function holdsResponse(events: Buffer): boolean {
-  if (!events.includes('id"', 0, "latin1")) return false;
+  if (indexOfAscii(events, 'id"', 0) === -1) return false;
   return onDataLine(events, '"result"') || onDataLine(events, '"error"');
 }
 
@@ -234,7 +235,7 @@ function onDataLine(events: Buffer, needle: string): boolean {
 
 /** Whether one of these events may be of another type than `message`. */
 export function namesType(events: Buffer): boolean {
-  for (let at = events.indexOf("event", 0, "latin1"); at !== -1; at = events.indexOf("event", at + 1, "latin1")) {
+  for (let at = indexOfAscii(events, "event", 0); at !== -1; at = indexOfAscii(events, "event", at + 1)) {
     const before = at === 0 ? LF : events[at - 1];
     // Behind a byte order mark the first line begins too.
     const begins = before === LF || before === CR || (at === 3 && before === 0xbf);

@@ -90,7 +90,8 @@ class SocketServer implements HttpServer, ConnectionOwner {
     this.writeTimeout = limits.write;
     this.#maxConnections = limits.connections || Number.POSITIVE_INFINITY;
     // A client that has sent its FIN may still be told why it is refused.
-    const half = { allowHalfOpen: true, noDelay: true };
+    // Pieces of an answer are handed on as they come; a client that does not read holds this much, and its server waits.
+    const half = { allowHalfOpen: true, noDelay: true, highWaterMark: 256 * 1024 };
     const accept = (socket: Socket): void => this.#accept(socket);
     this.#server = tls
       ? createTlsServer({ ...tls, ...half, ALPNProtocols: ["http/1.1"], handshakeTimeout: HANDSHAKE_TIMEOUT }, accept)
