@@ -228,7 +228,7 @@ function onDataLine(events: Buffer, needle: string): boolean {
     const lf = events.lastIndexOf(LF, hit);
     const cr = events.subarray(lf + 1, hit).lastIndexOf(CR);
     const line = events.toString("utf8", lf + cr + 2, Math.min(hit, lf + cr + 10));
-    if (/^\uFEFF?data/.test(line)) return true;
+    if (/^\uFEFF?data:/.test(line)) return true;
   }
   return false;
 }

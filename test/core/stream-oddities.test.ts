@@ -69,3 +69,12 @@ test("a stream without a last blank line is made whole for standard() too, howev
   const { body } = await read(SSE_HEAD + chunk(event) + chunk(""), post(call()), [standard()], /\r\n0\r\n\r\n$/);
   expect(body).toBe(`${event}\n\n`);
 });
+
+test.each(["dataX", "data "])(
+  "what looks like an answer behind '%s' is no data: the request gets its error",
+  async (field) => {
+    const event = `${field}{"jsonrpc":"2.0","id":1,"result":{}}\n\n`;
+    const { body } = await read(SSE_HEAD + chunk(event) + chunk(""), post(call()), [standard()], /\r\n0\r\n\r\n$/);
+    expect(body).toContain("UPSTREAM_BROKE");
+  },
+);

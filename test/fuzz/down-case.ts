@@ -60,7 +60,9 @@ function makeExchange(rnd: Random, manner: Manner, { lane, id }: World, n: numbe
       : rnd.pick(["application/json", "application/json;charset=utf-8", "text/plain"]),
     body: isStream ? streamBody(rnd, message) : jsonBody(rnd, message),
   });
-  const leaves = rnd.chance(0.05) ? rnd.pick(["fin", "rst"] as const) : undefined;
+  // Where more follows than was announced, a part of it may be a whole answer, and its connection is kept.
+  const mayLeave = answer.what !== "more than was announced";
+  const leaves = rnd.chance(0.05) && mayLeave ? rnd.pick(["fin", "rst"] as const) : undefined;
   // A client that leaves: the server says no more, so that only the client's going can end its connection.
   if (leaves) Object.assign(answer, { ending: "hold", spoilt: true });
   const exchangeId = `${id}.${n}`;

@@ -32,9 +32,12 @@ const PLUGINS: Record<Lane, () => PluginOption> = {
   standard: () => standard().filter(({ name }) => name !== "breaker" && name !== "retry"),
 };
 
+/** Largest body that is taken, in bytes. */
+export const MAX_BODY: number = 64 * 1024;
+
 /** @param url of the server behind it */
 export function configOf(lane: Lane, url: string): PenstockConfig {
-  return { servers: { fuzzed: { url, path: "/mcp", maxRequestBytes: 64 * 1024 } }, plugins: PLUGINS[lane]() };
+  return { servers: { fuzzed: { url, path: "/mcp", maxRequestBytes: MAX_BODY } }, plugins: PLUGINS[lane]() };
 }
 
 const { FUZZ_LANE, FUZZ_SERVER } = process.env;

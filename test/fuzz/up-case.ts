@@ -1,4 +1,5 @@
 /** One connection of a client with several requests, pipelined or not, good and bad; the server says which one it answers. */
+import { MAX_BODY } from "./proxy.config.ts";
 import { messageText, mutate, refusedOnPurpose } from "../core/json-texts.ts";
 import type { Random } from "../core/random.ts";
 import { type Damaged, damaged } from "./damage.ts";
@@ -50,7 +51,7 @@ function makeRequest(rnd: Random, manner: Manner, id: string): Asked {
     "POST",
     "/mcp",
     rnd.pick(["application/json", "Application/JSON; charset=utf-8", "application/json;x=y"]),
-    accepts(body) ? 200 : 400,
+    body.length > MAX_BODY ? 413 : accepts(body) ? 200 : 400,
   ];
   const way = rnd.int(20);
   if (way === 0) [method, status] = [rnd.pick(["PUT", "PATCH", "OPTIONS"]), 405];
