@@ -1,5 +1,4 @@
-import { once } from "node:events";
-import { type AddressInfo, type Server as TcpServer, connect, createServer } from "node:net";
+import { type AddressInfo, type Server as TcpServer, createServer } from "node:net";
 
 /** Anything the harness starts: closed by hand, or at the end of a scope by `await using`. */
 export interface Closeable extends AsyncDisposable {
@@ -27,16 +26,20 @@ export async function stop(server: TcpServer & { closeAllConnections?(): void })
   await closed;
 }
 
-/** A port on which nobody listens, and which nobody else is given before it is closed: a connection of its own goes out from it. */
-export async function deadPort(): Promise<{ port: number } & Closeable> {
-  const partner = createServer((socket) => void socket.on("error", () => {}));
-  const socket = connect(await listen(partner), "127.0.0.1");
-  await once(socket, "connect");
-  return closeable({
-    port: socket.localPort!,
-    async close() {
-      socket.resetAndDestroy();
-      await stop(partner);
-    },
-  });
+/** Below the ports that systems hand out by themselves. */
+const [FIRST, LAST] = [10_240, 32_000];
+
+/** A port on which nobody listens, and which nobody is given who asks for any: two test files never meet on it. */
+export async function deadPort(): Promise<number> {
+  for (;;) {
+    const port = FIRST + Math.floor(Math.random() * (LAST - FIRST));
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!isFree) continue;
+    await stop(server);
+    return port;
+  }
 }

@@ -18,7 +18,7 @@ describe("LC-10 servers that are down at the start", () => {
     const mute = await use(rawServer());
     const servers = {
       up: { url: `${upstream.server.url}/mcp` },
-      refusing: { url: `http://127.0.0.1:${(await use(deadPort())).port}/mcp` },
+      refusing: { url: `http://127.0.0.1:${await deadPort()}/mcp` },
       mute: { url: `${mute.url}/mcp`, timeouts: { headers: 300 } },
       nowhere: { url: "http://nowhere.invalid/mcp" },
     };
@@ -48,8 +48,7 @@ describe("LC-10 servers that are down at the start", () => {
   });
 
   test("one that comes later is served from then on", async () => {
-    const reserved = await use(deadPort());
-    const { port } = reserved;
+    const port = await deadPort();
     const cwd = folderWith({ "penstock.config.json": { servers: { a: { url: `http://127.0.0.1:${port}/mcp` } } } });
     const cli = await use(startCli(["--port", "0"], { cwd }));
     const client = await use(rawClient(cli.port));
@@ -64,8 +63,7 @@ describe("LC-10 servers that are down at the start", () => {
         socket.end(jsonAnswer('{"jsonrpc":"2.0","id":1,"result":{}}', "200 OK", "connection: close\r\n")),
       );
     });
-    await reserved.close();
-    await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+    await new Promise<void>((resolve, reject) => server.once("error", reject).listen(port, "127.0.0.1", resolve));
     await use(closeable({ close: () => stop(server) }));
     await expect.poll(ask, { timeout: 2500 }).toBe(200);
   });
