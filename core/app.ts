@@ -21,7 +21,9 @@ import { RoutePath, checkRoute } from "./routes.ts";
 import type { PenstockServer, ServeOptions } from "./serve.ts";
 import { CLIENT_LIMITS } from "./timeouts.ts";
 import { Timers } from "./timers.ts";
-import { createHttpDriver } from "./upstream/http.ts";
+import { createSealer, createSecret } from "./seal.ts";
+import { memoryStore } from "./store.ts";
+import { createDriver } from "./upstream/driver.ts";
 import type { App, Json, Mount, PenstockConfig, Plugin } from "./types.ts";
 
 /** A running proxy. */
@@ -78,7 +80,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
     nextId: createIds(name),
     via: `1.1 penstock-${name}`,
     writeTimeout: config.clientLimits?.write ?? CLIENT_LIMITS.write,
-    connect: options.connect ?? createHttpDriver,
+    connect: options.connect ?? createDriver,
   };
   const mounts = Object.entries(config.servers).map(
     ([name, server]) => new MountRuntime(name, server, config.plugins, shared),
@@ -96,6 +98,8 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
     },
   });
   const origin = createPublicOrigin(config);
+  const store = config.store ?? memoryStore();
+  const sealer = createSealer([config.secret ?? createSecret()].flat());
   /** Mounts by the paths that have no parameter: no pattern is more specific, so most requests need no router. */
   const direct = new Map<string, MountRuntime>();
   const enter = createDoor({
@@ -163,6 +167,8 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
       health(report) {
         reports.push(report);
       },
+      store,
+      sealer,
       report: describe,
       call: (mount, request, as) => callServer(mount as MountRuntime, plugin, request, as),
       every(ms, run) {

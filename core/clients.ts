@@ -2,7 +2,7 @@
 import { isRecord } from "./body/message.ts";
 import { asBuffer } from "./body/sse.ts";
 import { META, decideEra, metaOf } from "./era.ts";
-import type { ClientInfo, Era, Json, Message, RequestHead } from "./types.ts";
+import type { ClientInfo, Era, Json, Message, RequestHead, Session } from "./types.ts";
 
 /** Sessions remembered: as many at least, and twice as many at most. Forgetting one costs the knowledge of its capabilities only. */
 const GENERATION = 5000;
@@ -15,8 +15,8 @@ export class ClientMemory {
   #recent = new Map<string, ClientInfo>();
   #older = new Map<string, ClientInfo>();
 
-  /** Reads what this request says about its client. @param message as much of it as is known */
-  read(head: RequestHead, message: Message | undefined, owner: string): ClientInfo {
+  /** Reads what this request says about its client. @param message as much of it as is known @param known the session that a plugin found */
+  read(head: RequestHead, message: Message | undefined, owner: string, known?: Session): ClientInfo {
     const { era, version } = decideEra(head.method, head.headers, message);
     if (era === "modern") {
       const meta = metaOf(message);
@@ -24,6 +24,7 @@ export class ClientMemory {
     }
     if (message?.method === "initialize")
       return client(era, version, message.params?.capabilities, message.params?.clientInfo);
+    if (known) return known.client;
     const session = head.headers.get("mcp-session-id");
     return (session && this.#recall(`${owner}\0${session}`)) || client(era, version, undefined, undefined);
   }

@@ -35,6 +35,11 @@ export type ErrorCode =
   | "INVALID_REQUEST"
   | "INVALID_ENVELOPE"
   | "CLIENT_GONE"
+  | "SESSION_NOT_FOUND"
+  | "SESSION_REQUIRED"
+  | "TOO_MANY_SESSIONS"
+  | "SESSIONS_EXHAUSTED"
+  | "EVENT_NOT_FOUND"
   | "RATE_LIMITED"
   | "LOOP_DETECTED"
   | "PLUGIN_FAILED"
@@ -50,6 +55,9 @@ export type ErrorCode =
   | "UPSTREAM_TOO_LARGE"
   | "UPSTREAM_REDIRECT"
   | "UPSTREAM_UNAUTHORIZED"
+  | "SERVER_START_FAILED"
+  | "SERVER_BUSY"
+  | "SERVER_LOST_SESSION"
   | "SERVER_SUSPENDED"
   | "STALLED_CLIENT";
 
@@ -115,6 +123,31 @@ const table: Record<ErrorCode, ErrorRow> = {
     text: "The metadata that every request of this protocol revision carries (params._meta) is missing or not valid.",
   },
   CLIENT_GONE: { status: 499, rpc: -32603, text: "The client left before there was an answer." },
+  SESSION_NOT_FOUND: {
+    status: 404,
+    rpc: -32001,
+    text: "This session is not known here, or has ended. Begin a new one with initialize.",
+  },
+  SESSION_REQUIRED: {
+    status: 400,
+    rpc: -32000,
+    text: "Server '{server}' keeps a session for each client: begin with initialize, or add the plugin sessions.",
+  },
+  TOO_MANY_SESSIONS: {
+    status: 429,
+    rpc: -31429,
+    text: "This caller has as many sessions with server '{server}' as one may have. End some of them, or wait.",
+  },
+  SESSIONS_EXHAUSTED: {
+    status: 503,
+    rpc: -31503,
+    text: "There are as many sessions with server '{server}' as it may have. Try again.",
+  },
+  EVENT_NOT_FOUND: {
+    status: 400,
+    rpc: -32600,
+    text: "Last-Event-ID names no event that is kept for this session. Open a new stream without it.",
+  },
   RATE_LIMITED: { status: 429, rpc: -31429, text: "Too many requests for server '{server}'." },
   LOOP_DETECTED: {
     status: 508,
@@ -177,6 +210,21 @@ const table: Record<ErrorCode, ErrorRow> = {
     status: 502,
     rpc: -32603,
     text: "Server '{server}' did not accept the proxy's credential, or wants one. Set it in `headers`; where callers log in at the server themselves, set `auth: \"passthrough\"` and add the plugin oauth-relay.",
+  },
+  SERVER_START_FAILED: {
+    status: 502,
+    rpc: -32603,
+    text: "Server '{server}' could not be started. Check its command, args and env; the log and /health have what it wrote.",
+  },
+  SERVER_BUSY: {
+    status: 503,
+    rpc: -31503,
+    text: "Server '{server}' does not read what is sent to it. Try again.",
+  },
+  SERVER_LOST_SESSION: {
+    status: 503,
+    rpc: -31503,
+    text: "Server '{server}' had lost its session, and a new one was opened. This call did not run: call again.",
   },
   SERVER_SUSPENDED: {
     status: 503,

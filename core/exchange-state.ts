@@ -10,7 +10,7 @@ import type { MessageRow } from "./hooks.ts";
 import type { Logger } from "./log.ts";
 import type { MountRuntime } from "./mount.ts";
 import { SlotMap } from "./slots.ts";
-import type { Awaitable, ClientInfo, Exchange, Message, Outcome, Principal, RequestHead } from "./types.ts";
+import type { Awaitable, ClientInfo, Exchange, Message, Outcome, Principal, RequestHead, Session } from "./types.ts";
 
 /** A request as a front hands it in. */
 export interface Incoming extends RequestHead {
@@ -28,6 +28,7 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
   readonly #startedAt = performance.now();
   #id: string | undefined;
   protected heldClient: ClientInfo | undefined;
+  #session: Session | undefined;
   posted: Scan | undefined;
   row: MessageRow | undefined;
   protected gone = false;
@@ -69,7 +70,16 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
       this.request,
       this.#saysWho() ? this.message : outlineOf(this.posted),
       this.owner,
+      this.#session,
     ));
+  }
+  get session(): Session | undefined {
+    return this.#session;
+  }
+  set session(session: Session | undefined) {
+    this.#session = session;
+    // Whoever looked before knew less.
+    this.heldClient = undefined;
   }
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();

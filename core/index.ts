@@ -19,8 +19,13 @@ export type { Push } from "./probe-stream.ts";
 export { isLoopbackAddress, isLoopbackHost, mountUrl } from "./public-url.ts";
 export { createRedactor } from "./redact.ts";
 export type { Redactor } from "./redact.ts";
+export { createSealer } from "./seal.ts";
+export type { Sealer } from "./seal.ts";
+export { memoryStore } from "./store.ts";
+export type { LogEntry, LogLimits, Store } from "./store.ts";
 export type { PenstockServer, ServeOptions } from "./serve.ts";
-export type { Driver, OnAbort } from "./upstream/wire.ts";
+export type { Deadline, Deadlines } from "./deadlines.ts";
+export type { Driver, DriverHost, OnAbort } from "./upstream/wire.ts";
 export type {
   Access,
   Answer,
@@ -36,6 +41,7 @@ export type {
   Era,
   Exchange,
   Frame,
+  HttpServerConfig,
   Json,
   Kind,
   ListenTls,
@@ -55,9 +61,11 @@ export type {
   RouteRequest,
   RpcError,
   ServerConfig,
+  Session,
   Sink,
   Slots,
   State,
+  StdioServerConfig,
   Timeouts,
   TlsOptions,
   UpstreamRequest,

@@ -9,7 +9,7 @@ import { fillTimeouts } from "./timeouts.ts";
 import type { Timers } from "./timers.ts";
 import type { Mount, PenstockConfig, Plugin, ServerConfig } from "./types.ts";
 import { type FieldRules, fieldRules } from "./upstream/fields.ts";
-import type { Driver } from "./upstream/wire.ts";
+import type { Driver, DriverHost } from "./upstream/wire.ts";
 
 /** MCP SDK servers refuse more; a larger message is a mistake as a rule. */
 const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
@@ -28,12 +28,14 @@ export interface Shared {
   /** Longest time that a client takes nothing of what waits for it, in milliseconds; 0 is no limit. */
   writeTimeout: number;
   /** Speaks to a server. */
-  connect: (name: string, config: ServerConfig, via: string) => Driver;
+  connect: (name: string, config: ServerConfig, host: DriverHost) => Driver;
 }
 
 export class MountRuntime extends SlotMap implements Mount {
   readonly server: string;
   readonly paths: readonly string[];
+  readonly ssePaths: readonly string[];
+  readonly transport: Mount["transport"];
   readonly upstream: string;
   readonly auth: Mount["auth"];
   readonly timeouts: Mount["timeouts"];
@@ -55,7 +57,9 @@ export class MountRuntime extends SlotMap implements Mount {
     super();
     this.server = name;
     this.paths = [config.path ?? []].flat().map((path) => checkPath(name, path));
-    this.upstream = checkUrl(name, config.url);
+    this.ssePaths = [config.ssePath ?? []].flat().map((path) => checkPath(name, path));
+    this.transport = config.command === undefined ? (config.transport ?? "http") : "stdio";
+    this.upstream = config.command === undefined ? checkUrl(name, config.url) : "stdio";
     refuseGuards(name, config.plugins, root);
     this.hooks = compileHooks(orderPlugins(root, config.plugins).filter((plugin) => plugin.applies?.(config) ?? true));
     this.auth = config.auth;
@@ -65,7 +69,7 @@ export class MountRuntime extends SlotMap implements Mount {
       this.hooks.plugins.flatMap((plugin) => plugin.credentials ?? []),
       shared.via,
     );
-    this.driver = shared.connect(name, config, shared.via);
+    this.driver = shared.connect(name, config, shared);
     this.maxRequestBytes = config.maxRequestBytes ?? MAX_REQUEST_BYTES;
     this.maxMessageBytes = config.maxMessageBytes ?? MAX_MESSAGE_BYTES;
     this.log = shared.log;

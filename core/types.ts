@@ -6,6 +6,8 @@
  */
 import type { ProxyError } from "./errors.ts";
 import type { Logger } from "./log.ts";
+import type { Sealer } from "./seal.ts";
+import type { Store } from "./store.ts";
 
 export type Awaitable<T> = T | Promise<T>;
 export type Direction = "up" | "down";
@@ -109,6 +111,16 @@ export interface ClientInfo {
   readonly info?: Json;
 }
 
+/**
+ * What a legacy client and this proxy have agreed on with `initialize`. Bound to principal, mount and server by whichever plugin
+ * keeps sessions; other plugins put there what they remember of it.
+ */
+export interface Session extends Slots {
+  /** Fit for a log: not what the client sends. */
+  readonly id: string;
+  readonly client: ClientInfo;
+}
+
 /** One server with the public paths that lead to it. */
 export interface Mount extends Slots {
   /** The server's name in the configuration. */
@@ -117,7 +129,11 @@ export interface Mount extends Slots {
   readonly path: string;
   /** Every public path, the first one included. */
   readonly paths: readonly string[];
-  /** The server's URL without user, password and query: fit for a log. */
+  /** Public paths of its HTTP+SSE stream (MCP 2024-11-05), for clients of old. */
+  readonly ssePaths: readonly string[];
+  /** How its server is spoken to. */
+  readonly transport: "http" | "sse" | "stdio";
+  /** The server's URL without user, password and query, or `stdio`: fit for a log. */
   readonly upstream: string;
   /** Who checks the callers' tokens: with `"passthrough"` the server does, and their `Authorization` goes on to it. */
   readonly auth: "passthrough" | undefined;
@@ -135,6 +151,8 @@ export interface Exchange extends Slots {
   readonly request: RequestHead;
   readonly principal: Principal;
   readonly client: ClientInfo;
+  /** Set by the plugin that keeps sessions, in its `request` or `forward` hook; {@link client} then tells what that session began with. */
+  session: Session | undefined;
   /** The posted message as the message hooks left it; `undefined` for GET and DELETE, and before it was read (`request` hooks). To change it, return another from a message hook. */
   readonly message: Message | undefined;
   /** The server has been asked. Where it has not, a plugin or the proxy itself answers. */
@@ -266,6 +284,10 @@ export interface App {
   readonly publicUrl: string | undefined;
   /** The proxy stops: no new work, what is under way is finished. */
   readonly draining: boolean;
+  /** What outlives an exchange, and with a shared store the process. Keys begin with the plugin's name. */
+  readonly store: Store;
+  /** Makes tokens that clients carry and only this proxy, and those with the same secret, can read. */
+  readonly sealer: Sealer;
   /** Adds a route. @throws ProxyError `PATH_TAKEN` when something else serves it, `BAD_OPTION` when it is not classified */
   route(route: Route): void;
   /** Calls `run` about every `ms` milliseconds until the proxy closes, never twice at once. Does not keep the process alive. */
@@ -380,30 +402,63 @@ export interface ListenTls {
   passphrase?: string;
 }
 
-/** One MCP server. */
-export interface ServerConfig {
-  /** Its Streamable HTTP endpoint, e.g. `https://docs.example.com/mcp`. */
-  url: string;
-  /** @default "http" (Streamable HTTP) */
-  transport?: "http";
-  /** Sent with every request to it, in place of what the client sent under that name. */
-  headers?: Record<string, string>;
+/** What can be said of every server. */
+interface AnyServerConfig {
   /** Public path(s). Without it the plugin `mounts` gives `/{server}/mcp`. */
   path?: string | string[];
+  /**
+   * Public path(s) of the event stream for HTTP+SSE clients (MCP 2024-11-05); their messages are posted beside it, where `messages`
+   * stands in place of the last segment. Without it the plugin `mounts` gives `/{server}/sse`.
+   */
+  ssePath?: string | string[];
   /** Added to the root list, for this server only. */
   plugins?: PluginOption;
-  /**
-   * `"passthrough"`: the server checks the callers' tokens itself, so their `Authorization` goes on to it. For a server that is
-   * protected by OAuth, together with the plugin `oauth-relay`. @default a caller's credential never reaches the server
-   */
-  auth?: "passthrough";
   timeouts?: Timeouts;
-  tls?: TlsOptions;
   /** Largest body that a client may post, in bytes. @default 4194304 */
   maxRequestBytes?: number;
   /** Largest JSON answer or single event that is held in memory for a message hook, in bytes. @default 16777216 */
   maxMessageBytes?: number;
 }
+
+/** A server that is reached by HTTP. */
+export interface HttpServerConfig extends AnyServerConfig {
+  /** Its endpoint, e.g. `https://docs.example.com/mcp`; of an HTTP+SSE server its event stream. */
+  url: string;
+  /** `"http"`: Streamable HTTP. `"sse"`: HTTP+SSE (MCP 2024-11-05). @default "http" */
+  transport?: "http" | "sse";
+  /** Sent with every request to it, in place of what the client sent under that name. */
+  headers?: Record<string, string>;
+  /**
+   * `"passthrough"`: the server checks the callers' tokens itself, so their `Authorization` goes on to it. For a server that is
+   * protected by OAuth, together with the plugin `oauth-relay`. @default a caller's credential never reaches the server
+   */
+  auth?: "passthrough";
+  tls?: TlsOptions;
+  command?: undefined;
+}
+
+/** A server that is started by a command and speaks over its standard input and output. */
+export interface StdioServerConfig extends AnyServerConfig {
+  /** A program, found as a shell would find it; no shell reads it. */
+  command: string;
+  args?: string[];
+  /** Added to `HOME`, `LOGNAME`, `PATH`, `SHELL`, `TERM` and `USER`, which is all that it gets of the proxy's own. */
+  env?: Record<string, string>;
+  /** Where it is started. In a config file relative to the file. @default the proxy's working directory */
+  cwd?: string;
+  transport?: "stdio";
+  /** One process for all sessions, for a server that keeps nothing of a client. @default one process per session */
+  shared?: boolean;
+  /** A process that nothing was asked of for this long is stopped, in milliseconds; the next request starts another. 0 means never. @default 0 */
+  idleTimeout?: number;
+  url?: undefined;
+  headers?: undefined;
+  auth?: undefined;
+  tls?: undefined;
+}
+
+/** One MCP server. */
+export type ServerConfig = HttpServerConfig | StdioServerConfig;
 
 /** The configuration. */
 export interface PenstockConfig {
@@ -427,6 +482,13 @@ export interface PenstockConfig {
   allowUnauthenticated?: boolean;
   /** Where clients reach this proxy, e.g. `https://mcp.example.com` or `https://example.com/team`. @default what a trusted proxy says, else the request's Host */
   publicUrl?: string;
+  /**
+   * What sessions are sealed with: 32 characters or more, the same on every replica. Of several the first seals, and all open, so
+   * that a new one can be put in front before the old one goes. @default a new one with each start (the CLI keeps one in a file)
+   */
+  secret?: string | string[];
+  /** Where plugins keep what outlives an exchange. The proxy does not close it. @default the memory of this process */
+  store?: Store;
   /** Addresses of proxies in front whose forwarding fields count: `"loopback"`, addresses, or CIDR blocks. @default none */
   trustedProxies?: string[];
 }

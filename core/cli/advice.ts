@@ -33,7 +33,7 @@ export function adviceFor(found: Omit<Diagnosis, "advice">, config: ServerConfig
   const { server, state, reason = "", latencyMs, era, push, tools } = found;
   const at = `servers.${server}`;
   const advice: string[] = [];
-  const url = new URL(config.url);
+  const url = new URL(config.url ?? "stdio:");
   if (state === "down") advice.push(...whenDown(reason, at, url));
   if (state === "busy") advice.push("It asked to come back later; run the doctor again.");
   if (state === "sse")

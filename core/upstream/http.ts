@@ -4,16 +4,16 @@ import { writeMessage } from "../body/message.ts";
 import { ProxyError } from "../errors.ts";
 import { HeaderList, isEventStream } from "../headers.ts";
 import { fillTimeouts } from "../timeouts.ts";
-import type { Answer, Message, ServerConfig, UpstreamRequest } from "../types.ts";
+import type { Answer, HttpServerConfig, Message, UpstreamRequest } from "../types.ts";
 import { decoded } from "./content-coding.ts";
 import { responseHeaders } from "./fields.ts";
 import { connectHttp1 } from "./http1/client.ts";
-import type { Driver, OnAbort, WireAnswer, WireClient, WireRequest } from "./wire.ts";
+import type { Driver, DriverHost, OnAbort, WireAnswer, WireClient, WireRequest } from "./wire.ts";
 
 const MAX_REDIRECTS = 3;
 
-/** @param name the server's name, for error messages @param via what is added to `Via` of answers */
-export function createHttpDriver(name: string, config: ServerConfig, via: string): Driver {
+/** @param name the server's name, for error messages */
+export function createHttpDriver(name: string, config: HttpServerConfig, { via }: DriverHost): Driver {
   const url = new URL(config.url);
   const timeouts = fillTimeouts(config.timeouts);
   const client: WireClient = connectHttp1(name, url, timeouts.connect, config.tls);

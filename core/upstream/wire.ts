@@ -1,6 +1,8 @@
 /** What drivers and HTTP clients agree on: one request out, one answer back. */
 import type { Source } from "../body/body.ts";
-import type { Answer, UpstreamRequest } from "../types.ts";
+import type { Deadlines } from "../deadlines.ts";
+import type { Logger } from "../log.ts";
+import type { Answer, Json, UpstreamRequest } from "../types.ts";
 
 /** One request as an HTTP client sends it. */
 export interface WireRequest {
@@ -36,9 +38,25 @@ export interface WireClient {
 /** Tells a function when nobody waits any longer. */
 export type OnAbort = (abort: () => void) => void;
 
-/** Speaks to one server. All drivers look the same from inside. */
+/** What drivers need of their proxy. */
+export interface DriverHost {
+  log: Logger;
+  deadlines: Deadlines;
+  /** Added to `Via` of answers. */
+  via: string;
+}
+
+/**
+ * Speaks to one server. All drivers look the same from inside: like a server of Streamable HTTP (MCP 2025-11-25, Transports).
+ * Where the transport has no such sessions by itself (stdio, HTTP+SSE), `initialize` opens one, and the head of its answer names it.
+ */
 export interface Driver {
-  /** @param method JSON-RPC method of the body, where known @throws ProxyError */
+  /**
+   * @param method JSON-RPC method of the body, where known
+   * @throws ProxyError; `SESSION_NOT_FOUND` only where no byte has left
+   */
   send(request: Omit<UpstreamRequest, "signal">, onAbort: OnAbort, method?: string, idText?: string): Promise<Answer>;
+  /** What is told about what runs behind it, in `/health`. */
+  report?(): Json;
   close(): Promise<void>;
 }

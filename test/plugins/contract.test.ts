@@ -1,7 +1,7 @@
 /** Every plugin of the package against the contract that the test kit exports. */
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { type Plugin, type PluginOption, json } from "mcp-penstock";
+import { type Plugin, type PluginOption, type ServerConfig, json } from "mcp-penstock";
 import { apiKeys } from "mcp-penstock/plugins/api-keys";
 import { breaker } from "mcp-penstock/plugins/breaker";
 import { hostGuard } from "mcp-penstock/plugins/host-guard";
@@ -26,7 +26,10 @@ const passthrough: Plugin = {
     ...config,
     publicUrl: "https://gw.example.com",
     servers: Object.fromEntries(
-      Object.entries(config.servers).map(([name, server]) => [name, { ...server, auth: "passthrough" as const }]),
+      Object.entries(config.servers).map(([name, server]) => [
+        name,
+        { ...server, auth: "passthrough" } as ServerConfig,
+      ]),
     ),
   }),
 };
