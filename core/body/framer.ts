@@ -5,7 +5,7 @@
 import { ProxyError } from "../errors.ts";
 import type { Awaitable, Message } from "../types.ts";
 import { indexOfAscii } from "./search.ts";
-import { asBuffer, eventEnd, joinChunks, parseEvent, writeEvent } from "./sse.ts";
+import { asBuffer, eventEnd, joinChunks, lastEventEnd, parseEvent, writeEvent } from "./sse.ts";
 import type { MessageReader } from "./reader.ts";
 import { writeMessage } from "./message.ts";
 
@@ -90,15 +90,7 @@ export class SseFramer {
 
   #lastEnd(chunk: Uint8Array): number {
     if (!this.#anyLineEnd && chunk.includes(CR)) this.#anyLineEnd = true;
-    if (!this.#anyLineEnd) {
-      const blank = asBuffer(chunk).lastIndexOf(BLANK_LINE);
-      if (blank !== -1) return blank + 2;
-      return chunk[0] === LF && this.#rest.at(-1)?.at(-1) === LF ? 1 : -1;
-    }
-    const before = this.#rest.at(-1)?.at(-1);
-    let last = -1;
-    for (let end = eventEnd(chunk, firstLine(chunk, before)); end !== -1; end = eventEnd(chunk, end)) last = end;
-    return last;
+    return lastEventEnd(chunk, this.#rest.at(-1)?.at(-1), this.#anyLineEnd);
   }
 
   #events(bytes: Buffer, from: number, out: (bytes: Uint8Array) => void): Awaitable<void> {
@@ -189,15 +181,6 @@ export class SseFramer {
         .join(""),
     );
   }
-}
-
-/** Where the first whole line of a chunk begins, by the byte before the chunk; that byte is missing at the start of an event. */
-function firstLine(chunk: Uint8Array, before: number | undefined): number {
-  if (before === CR) return chunk[0] === LF ? 1 : 0;
-  if (before === undefined || before === LF) return 0;
-  let at = 0;
-  while (at < chunk.length && chunk[at] !== LF && chunk[at] !== CR) at++;
-  return chunk[at] === CR && chunk[at + 1] === LF ? at + 2 : at + 1;
 }
 
 /** Whether one of these events has an id line. */
