@@ -34,12 +34,18 @@ export class EventReader {
     this.#rest = [];
     this.#restBytes = 0;
     for (let at = 0; at < whole.length;) {
-      const next = this.#anyLineEnd ? eventEnd(whole, at) : whole.indexOf("\n\n", at) + 2;
-      const to = next <= at ? whole.length : next;
+      const to = this.#next(whole, at);
       this.#event(whole.subarray(at, to));
       at = to;
     }
     if (end < chunk.length) this.#keep(chunk.subarray(end));
+  }
+
+  #next(whole: Buffer, at: number): number {
+    const end = this.#anyLineEnd ? eventEnd(whole, at) : -1;
+    if (end !== -1) return end;
+    const blank = whole.indexOf("\n\n", at);
+    return blank === -1 ? whole.length : blank + 2;
   }
 
   #keep(chunk: Uint8Array): void {

@@ -51,7 +51,7 @@ export class SseSession {
   #headers: HeaderList;
   #endpoint: string | undefined;
   #source: Source | undefined;
-  #opened: ((endpoint: string) => void) | undefined;
+  #opened: (() => void) | undefined;
   #failed: ((error: ProxyError) => void) | undefined;
   #over = false;
 
@@ -78,7 +78,7 @@ export class SseSession {
   async open(timeout: number, onAbort: OnAbort): Promise<Answer | undefined> {
     const { name, http, host } = this.#server;
     let abort: (() => void) | undefined;
-    const opening = new Promise<string>((resolve, reject) => {
+    const opening = new Promise<void>((resolve, reject) => {
       this.#opened = resolve;
       this.#failed = reject;
     });
@@ -109,7 +109,6 @@ export class SseSession {
       throw error;
     } finally {
       if (limit) limit.cancel();
-      this.#failed = undefined;
     }
   }
 
@@ -152,7 +151,7 @@ export class SseSession {
       if (this.#over) return;
       if (event === "endpoint" && this.#endpoint === undefined) {
         this.#endpoint = resolveEndpoint(name, data.toString(), url);
-        this.#opened!(this.#endpoint);
+        this.#opened!();
       } else if (event === "message" && this.#endpoint !== undefined && data.length > 0)
         if (!this.#channel.receive(data)) host.log.debug(() => `${name}: dropped an event that is no message`);
     });
@@ -176,7 +175,7 @@ export class SseSession {
     if (this.#over) return;
     this.#over = true;
     this.#source?.abort();
-    if (this.#failed) return this.#failed(error);
+    if (this.#endpoint === undefined) return this.#failed!(error);
     this.#channel.fail(error);
     this.#server.onLost(this, error);
   }

@@ -65,16 +65,20 @@ export function createSseDriver(name: string, config: HttpServerConfig, host: Dr
       sessions.delete(session.id);
       session.end();
     };
-    const head = (response: Buffer | undefined): Record<string, string> => {
-      if (!response || !findMembers(response, { error: true })?.has("error")) return { "mcp-session-id": session.id };
-      // What comes of a refused handshake is no session.
-      queueMicrotask(forget);
-      return {};
-    };
     try {
-      return await session.post(request, onAbort, idText, { head });
+      return await session.post(request, onAbort, idText, {
+        head(response) {
+          if (!response || !findMembers(response, { error: true })?.has("error"))
+            return { headers: { "mcp-session-id": session.id } };
+          // What comes of a refused handshake is no session.
+          forget();
+          return {};
+        },
+        // Whoever leaves before the answer, or gets none, does not know that there is a session.
+        ended: (how) => how !== "answered" && forget(),
+        left: forget,
+      });
     } catch (error) {
-      forget();
       if (error instanceof PostRefused) return error.answer;
       throw error;
     }
