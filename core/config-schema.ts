@@ -31,6 +31,7 @@ const server = z.strictObject({
   transport: z.literal("http").optional(),
   headers: strings.optional(),
   path: z.union([path, z.array(path).min(1, "at least one path")]).optional(),
+  ssePath: z.union([path, z.array(path).min(1, "at least one path")]).optional(),
   plugins,
   timeouts: z.strictObject({ connect: ms, headers: ms, call: ms, body: ms, stream: ms }).partial().optional(),
   tls: z
@@ -160,7 +161,9 @@ function describe(path: readonly PropertyKey[], value: unknown): string {
   const mayShow =
     (path.length === 1 && path[0] !== "tls") ||
     (path[2] !== "headers" &&
-      (typeof value !== "string" ? path.at(-1) !== "passphrase" : path[2] === "transport" || path[2] === "path"));
+      (typeof value !== "string"
+        ? path.at(-1) !== "passphrase"
+        : path[2] === "transport" || path[2] === "path" || path[2] === "ssePath"));
   return mayShow ? JSON.stringify(value) : `a ${typeof value}`;
 }
 

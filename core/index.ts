@@ -11,6 +11,7 @@ export type { ErrorCode, ErrorDetails } from "./errors.ts";
 export { isEventStream } from "./headers.ts";
 export { createLogger } from "./log.ts";
 export type { LogFormat, LogLevel, LogText, Logger, LoggerOptions } from "./log.ts";
+export { messagesPath } from "./paths.ts";
 export type { PathClaim } from "./paths.ts";
 export { probeServer } from "./probe.ts";
 export type { Probe, ProbeOptions } from "./probe.ts";
