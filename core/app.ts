@@ -23,7 +23,7 @@ import type { PenstockServer, ServeOptions } from "./serve.ts";
 import { CLIENT_LIMITS } from "./timeouts.ts";
 import { Timers } from "./timers.ts";
 import { createSealer, createSecret } from "./seal.ts";
-import { memoryStore } from "./store.ts";
+import { memoryStore } from "./memory-store.ts";
 import { createDriver } from "./upstream/driver.ts";
 import type { App, Json, Mount, PenstockConfig, Plugin } from "./types.ts";
 
@@ -138,7 +138,8 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
     for (const path of mount.paths) claim(path, "all", (inbound) => serveMount(mount, inbound, running));
     const sse = new SseFront(mount, running);
     for (const path of mount.ssePaths) claim(path, "GET", (inbound) => sse.open(inbound), OLD);
-    for (const path of new Set(mount.ssePaths.map(messagesPath))) claim(path, "POST", (inbound) => sse.post(inbound), OLD);
+    for (const path of new Set(mount.ssePaths.map(messagesPath)))
+      claim(path, "POST", (inbound) => sse.post(inbound), OLD);
   }
 
   let draining = false;

@@ -2,11 +2,12 @@
 import { describe, expect, test } from "vitest";
 import { apiKeys, mounts } from "../_harness/plugins.ts";
 import { gate } from "../_harness/peers.ts";
-import { startProxy } from "../_harness/proxy.ts";
+import { startCli, startProxy } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
 import { idOf, methodOf, scripted } from "../_harness/scripted.ts";
 import { INITIALIZE, INITIALIZED, rawSse } from "../_harness/sse-client.ts";
 import { call, jsonAnswer } from "../_harness/wire.ts";
+import { folderWith } from "../core/files.ts";
 
 const use = testScope();
 const [A, B] = ["0123456789abcdef-a", "fedcba9876543210-b"];
@@ -87,5 +88,39 @@ describe("SE-02 the stream of one mount", () => {
     expect(server.seen).toEqual([]);
     await alice.post(call(4));
     await alice.message('"id":4');
+  });
+});
+
+describe("LC-01 SIGTERM with an HTTP+SSE client", () => {
+  test("its call is answered, its stream ends with a time to come back, its session is ended, exit 0", async () => {
+    const [called, held] = [gate(), gate()];
+    const server = await scripted(async (request) => {
+      if (request.method !== "POST") return jsonAnswer("{}", request.method === "GET" ? "405 No" : "200 OK");
+      if (methodOf(request) === "tools/call") {
+        called.open();
+        await held.promise;
+      }
+      return jsonAnswer(
+        `{"jsonrpc":"2.0","id":${idOf(request)},"result":{"protocolVersion":"2025-06-18"}}`,
+        "200 OK",
+        "mcp-session-id: session-1\r\n",
+      );
+    });
+    await use(server.server);
+    const cwd = folderWith({ "penstock.config.json": { servers: { a: { url: `${server.server.url}/mcp` } } } });
+    const cli = await use(startCli(["--port", "0"], { cwd }));
+    const [busy, idle] = [await rawSse(use, cli.port), await rawSse(use, cli.port)];
+    await busy.post(INITIALIZE);
+    await busy.message('"id":0');
+    await busy.post(call(1, "tools/call", '{"name":"x"}'));
+    await called.promise;
+    cli.kill();
+    await idle.stream.receive(/retry: 1000\n\n\r\n0\r\n\r\n$/);
+    expect(busy.stream.received).not.toContain("retry");
+    held.open();
+    await busy.message('"id":1');
+    await busy.stream.receive(/retry: 1000\n\n\r\n0\r\n\r\n$/);
+    expect(await cli.exited).toMatchObject({ code: 0 });
+    expect(server.seen).toContain("DELETE session-1");
   });
 });
