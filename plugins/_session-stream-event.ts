@@ -1,5 +1,6 @@
 import {
   type Message,
+  ProxyError,
   hasId,
   holdsResponse,
   isRecord,
