@@ -1,109 +1,106 @@
-/** Reads an event stream (WHATWG HTML §9.2.6) for its messages, as bytes: what they say is the reader's affair. */
+/** For plugins that keep event streams: the bytes of an answer event by event, and an answer from events that come by themselves. */
 import { ProxyError } from "../errors.ts";
-import { asBuffer } from "./sse.ts";
+import { HeaderList } from "../headers.ts";
+import type { Answer } from "../types.ts";
+import { type AnyBody, BytesBody, type Source, StreamBody, onePiece } from "./body.ts";
+import { indexOfAscii } from "./search.ts";
+import { asBuffer, eventEnd, firstLine, joinChunks } from "./sse.ts";
 
-const LF = 0x0a;
 const CR = 0x0d;
-const SPACE = Buffer.from(" ");
-const NOTHING = Buffer.alloc(0);
+const LF = 0x0a;
+const BLANK_LINE = "\n\n";
+const NOTHING = new Uint8Array();
 
-export class EventReader {
-  /** Of the last whole event that had one: where the stream can be resumed. */
-  lastId: string | undefined;
-  /** What the server asks to wait before a new connection, in milliseconds. */
-  retry: number | undefined;
+/** The bytes of an answer's body, to be started once. The answer can then not be sent on; make a new one. */
+export function sourceOf(answer: Pick<Answer, "body">): Source {
+  const body = answer.body as AnyBody;
+  if (body.kind === "stream") return body.source;
+  return onePiece(body.kind === "bytes" ? body.bytes : NOTHING);
+}
+
+/** An answer whose body comes from a source. @param headers as they are to be sent */
+export function fromSource(source: Source, headers: HeadersInit, status = 200): Answer {
+  return { status, headers: HeaderList.from(headers), body: new StreamBody(source) };
+}
+
+/**
+ * The whole body of an answer, where all of it is here already: most answers are like that, and need no one to follow them.
+ * The answer then has it as bytes, and can still be sent on.
+ */
+export function wholeBody(answer: Answer): Uint8Array | undefined {
+  const body = answer.body as AnyBody;
+  if (body.kind === "empty") return NOTHING;
+  if (body.kind === "bytes") return body.bytes;
+  const bytes = body.source.whole?.();
+  if (bytes !== undefined) answer.body = new BytesBody(bytes);
+  return bytes;
+}
+
+/** Cuts the bytes of a stream into its events, each with the blank line that ends it. A byte order mark at the start is left out. */
+export class EventSplitter {
   readonly #limit: number;
-  readonly #onMessage: (data: Buffer) => void;
-  /** The line that has not ended yet. */
-  #line: Buffer[] = [];
-  #data: Buffer[] = [];
-  #type = "";
-  #id: string | undefined;
-  /** Bytes of the event so far. */
-  #size = 0;
-  /** A LF that comes now belongs to the line end before. */
-  #afterCr = false;
+  #rest: Uint8Array[] = [];
+  #restBytes = 0;
   #begun = false;
+  /** A CR was seen: events may end in any of the three ways from here on. */
+  #anyLineEnd = false;
 
-  /**
-   * @param limit of one event, in bytes
-   * @param onMessage gets the data of each `message` event on one line: in JSON a line end is white space
-   */
-  constructor(limit: number, onMessage: (data: Buffer) => void) {
+  /** @param limit largest event, in bytes */
+  constructor(limit: number) {
     this.#limit = limit;
-    this.#onMessage = onMessage;
   }
 
-  /** @throws ProxyError `UPSTREAM_TOO_LARGE` */
-  write(chunk: Uint8Array): void {
-    const bytes = asBuffer(chunk);
-    let at = this.#afterCr && bytes[0] === LF ? 1 : 0;
-    if (bytes.length > 0) this.#afterCr = false;
-    let lf = bytes.indexOf(LF, at);
-    let cr = bytes.indexOf(CR, at);
-    while (lf !== -1 || cr !== -1) {
-      const end = cr === -1 || (lf !== -1 && lf < cr) ? lf : cr;
-      this.#keep(bytes.subarray(at, end));
-      this.#endLine();
-      at = end + 1;
-      if (end === cr) {
-        if (at === bytes.length) this.#afterCr = true;
-        else if (bytes[at] === LF) at++;
-        cr = bytes.indexOf(CR, at);
-      }
-      if (lf !== -1 && lf < at) lf = bytes.indexOf(LF, at);
+  /** @param out takes one event; its bytes belong to the chunk @throws ProxyError `UPSTREAM_TOO_LARGE` */
+  write(chunk: Uint8Array, out: (event: Buffer) => void): void {
+    if (chunk.length === 0) return;
+    if (!this.#anyLineEnd && chunk.includes(CR)) this.#anyLineEnd = true;
+    // Pieces of a large event are looked at once, and joined once.
+    if (!this.#hasEnd(chunk)) return this.#keep(chunk);
+    const bytes = asBuffer(this.#restBytes > 0 ? joinChunks([...this.#rest, chunk]) : chunk);
+    let at = this.#begun ? 0 : markOf(bytes);
+    this.#begun ||= bytes.length > 3;
+    for (let end = this.#end(bytes, at); end !== -1; end = this.#end(bytes, at)) {
+      if (end - at > this.#limit) throw this.#tooLarge();
+      out(bytes.subarray(at, end));
+      at = end;
     }
-    this.#keep(bytes.subarray(at));
+    this.#rest = [];
+    this.#restBytes = 0;
+    if (at < bytes.length) this.#keep(bytes.subarray(at));
   }
 
-  #keep(bytes: Buffer): void {
-    if (bytes.length === 0) return;
-    this.#size += bytes.length;
-    if (this.#size > this.#limit)
-      throw new ProxyError("UPSTREAM_TOO_LARGE", { detail: `an event of more than ${this.#limit} bytes` });
-    this.#line.push(bytes);
+  /** What came after the last blank line: no event, though a careless client may read it as one. */
+  get rest(): Buffer {
+    return asBuffer(this.#rest.length > 0 ? joinChunks(this.#rest) : NOTHING);
   }
 
-  #endLine(): void {
-    let line = this.#line.length > 1 ? Buffer.concat(this.#line) : (this.#line[0] ?? NOTHING);
-    this.#line = [];
-    if (!this.#begun) line = withoutMark(line);
-    this.#begun = true;
-    if (line.length === 0) return this.#dispatch();
-    const colon = line.indexOf(":");
-    const name = line.toString("latin1", 0, Math.min(colon === -1 ? line.length : colon, 6));
-    const from = colon === -1 ? line.length : colon + (line[colon + 1] === 0x20 ? 2 : 1);
-    const value = line.subarray(from);
-    if (name === "data") this.#data.push(value);
-    else if (name === "event") this.#type = value.toString();
-    else if (name === "id" && !value.includes(0)) this.#id = value.toString();
-    else if (name === "retry" && /^\d{1,9}$/.test(value.toString("latin1", 0, 10))) this.retry = Number(value);
+  #hasEnd(chunk: Uint8Array): boolean {
+    const before = this.#rest.at(-1)?.at(-1);
+    if (this.#anyLineEnd) return eventEnd(chunk, firstLine(chunk, before)) !== -1;
+    const startsBlank = chunk[0] === LF && (before === LF || before === undefined);
+    return startsBlank || indexOfAscii(asBuffer(chunk), BLANK_LINE, 0) !== -1;
   }
 
-  #dispatch(): void {
-    const data = this.#data;
-    const isMessage = this.#type === "" || this.#type === "message";
-    if (this.#id !== undefined) this.lastId = this.#id;
-    this.#data = [];
-    this.#type = "";
-    this.#size = 0;
-    if (data.length === 0 || !isMessage) return;
-    const whole = data.length === 1 ? data[0]! : Buffer.concat(data.flatMap((line) => [line, SPACE]));
-    // MCP 2025-11-25, Transports: an event with an id and empty data only says where to resume.
-    if (whole.length > 0) this.#onMessage(whole);
+  #end(bytes: Buffer, from: number): number {
+    if (this.#anyLineEnd) return eventEnd(bytes, from);
+    // A blank line of its own, behind an event that has ended.
+    if (bytes[from] === LF) return from + 1;
+    const blank = indexOfAscii(bytes, BLANK_LINE, from);
+    return blank === -1 ? -1 : blank + 2;
+  }
+
+  #keep(chunk: Uint8Array): void {
+    this.#rest.push(chunk);
+    this.#restBytes += chunk.length;
+    if (this.#restBytes > this.#limit) throw this.#tooLarge();
+  }
+
+  #tooLarge(): ProxyError {
+    return new ProxyError("UPSTREAM_TOO_LARGE", { detail: `an event of more than ${this.#limit} bytes` });
   }
 }
 
-/** One JSON text on one line. */
-export function onOneLine(json: Uint8Array): Buffer {
-  const text = withoutMark(asBuffer(json));
-  if (!text.includes(LF) && !text.includes(CR)) return text;
-  const line = Buffer.from(text);
-  for (let at = 0; at < line.length; at++) if (line[at] === LF || line[at] === CR) line[at] = 0x20;
-  return line;
-}
-
-/** Without a byte order mark. */
-function withoutMark(bytes: Buffer): Buffer {
-  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
+/** Length of a byte order mark at the start. */
+function markOf(bytes: Buffer): number {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
 }

@@ -1,5 +1,5 @@
 /** From the answer of an exchange to messages on a channel. */
-import { EventReader, onOneLine } from "../body/events.ts";
+import { EventReader, onOneLine } from "../body/event-reader.ts";
 import { isRecord, kindOf } from "../body/message.ts";
 import { type Outlet, Pipe } from "../body/pipe.ts";
 import { scan } from "../body/scan.ts";

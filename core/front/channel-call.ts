@@ -1,5 +1,5 @@
 /** One message of a channel's client: an exchange, and what becomes of its answer. */
-import { onOneLine } from "../body/events.ts";
+import { onOneLine } from "../body/event-reader.ts";
 import { Pipe } from "../body/pipe.ts";
 import type { Scan } from "../body/scan.ts";
 import type { Outgoing } from "../down.ts";
