@@ -1,93 +1,113 @@
-/** Takes the events out of a stream that is read here, piece by piece. */
+/** Reads an event stream (WHATWG HTML §9.2.6) for its messages, as bytes: what they say is the reader's affair. */
 import { ProxyError } from "../errors.ts";
-import { asBuffer, eventEnd, joinChunks, lastEventEnd, parseEvent } from "./sse.ts";
+import { asBuffer } from "./sse.ts";
 
 const LF = 0x0a;
 const CR = 0x0d;
-const SPACE = 0x20;
-const BOM = Buffer.from("\uFEFF");
-
-/** @param data without line breaks; it may be a part of the chunk that was written */
-export type OnEvent = (event: string, data: Buffer) => void;
+const SPACE = Buffer.from(" ");
+const NOTHING = Buffer.alloc(0);
 
 export class EventReader {
+  /** Of the last whole event that had one: where the stream can be resumed. */
+  lastId: string | undefined;
+  /** What the server asks to wait before a new connection, in milliseconds. */
+  retry: number | undefined;
   readonly #limit: number;
-  readonly #onEvent: OnEvent;
-  #rest: Uint8Array[] = [];
-  #restBytes = 0;
-  /** A CR was seen: lines may end in any of the three ways from here on. */
-  #anyLineEnd = false;
+  readonly #onMessage: (data: Buffer) => void;
+  readonly #onOther: ((type: string, data: Buffer) => void) | undefined;
+  /** The line that has not ended yet. */
+  #line: Buffer[] = [];
+  #data: Buffer[] = [];
+  #type = "";
+  #id: string | undefined;
+  /** Bytes of the event so far. */
+  #size = 0;
+  /** A LF that comes now belongs to the line end before. */
+  #afterCr = false;
   #begun = false;
 
-  /** @param limit largest event, in bytes @param onEvent called for each event that has data */
-  constructor(limit: number, onEvent: OnEvent) {
+  /**
+   * @param limit of one event, in bytes
+   * @param onMessage gets the data of each `message` event on one line: in JSON a line end is white space
+   * @param onOther the same of events of other types
+   */
+  constructor(limit: number, onMessage: (data: Buffer) => void, onOther?: (type: string, data: Buffer) => void) {
     this.#limit = limit;
-    this.#onEvent = onEvent;
+    this.#onMessage = onMessage;
+    this.#onOther = onOther;
   }
 
-  /** @throws ProxyError `UPSTREAM_TOO_LARGE`; nothing may be written after that */
+  /** @throws ProxyError `UPSTREAM_TOO_LARGE` */
   write(chunk: Uint8Array): void {
-    if (!this.#anyLineEnd && chunk.includes(CR)) this.#anyLineEnd = true;
-    const end = lastEventEnd(chunk, this.#rest.at(-1)?.at(-1), this.#anyLineEnd);
-    if (end === -1) return this.#keep(chunk);
-    const whole = asBuffer(joinChunks([...this.#rest, chunk.subarray(0, end)]));
-    this.#rest = [];
-    this.#restBytes = 0;
-    for (let at = 0; at < whole.length;) {
-      const to = this.#next(whole, at);
-      this.#event(whole.subarray(at, to));
-      at = to;
+    const bytes = asBuffer(chunk);
+    let at = this.#afterCr && bytes[0] === LF ? 1 : 0;
+    if (bytes.length > 0) this.#afterCr = false;
+    let lf = bytes.indexOf(LF, at);
+    let cr = bytes.indexOf(CR, at);
+    while (lf !== -1 || cr !== -1) {
+      const end = cr === -1 || (lf !== -1 && lf < cr) ? lf : cr;
+      this.#keep(bytes.subarray(at, end));
+      this.#endLine();
+      at = end + 1;
+      if (end === cr) {
+        if (at === bytes.length) this.#afterCr = true;
+        else if (bytes[at] === LF) at++;
+        cr = bytes.indexOf(CR, at);
+      }
+      if (lf !== -1 && lf < at) lf = bytes.indexOf(LF, at);
     }
-    if (end < chunk.length) this.#keep(chunk.subarray(end));
+    this.#keep(bytes.subarray(at));
   }
 
-  #next(whole: Buffer, at: number): number {
-    const end = this.#anyLineEnd ? eventEnd(whole, at) : -1;
-    if (end !== -1) return end;
-    const blank = whole.indexOf("\n\n", at);
-    return blank === -1 ? whole.length : blank + 2;
-  }
-
-  #keep(chunk: Uint8Array): void {
-    if (chunk.length === 0) return;
-    this.#rest.push(chunk);
-    this.#restBytes += chunk.length;
-    this.#check(this.#restBytes);
-  }
-
-  #check(size: number): void {
-    if (size > this.#limit)
+  #keep(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    this.#size += bytes.length;
+    if (this.#size > this.#limit)
       throw new ProxyError("UPSTREAM_TOO_LARGE", { detail: `an event of more than ${this.#limit} bytes` });
+    this.#line.push(bytes);
   }
 
-  #event(bytes: Buffer): void {
-    this.#check(bytes.length);
-    const isFirst = !this.#begun;
+  #endLine(): void {
+    let line = this.#line.length > 1 ? Buffer.concat(this.#line) : (this.#line[0] ?? NOTHING);
+    this.#line = [];
+    if (!this.#begun) line = withoutMark(line);
     this.#begun = true;
-    if (this.#anyLineEnd) {
-      const { event, data } = parseEvent(bytes.toString(), isFirst);
-      if (data !== undefined) this.#onEvent(event, Buffer.from(data.replaceAll("\n", " ")));
-      return;
-    }
-    const data: Buffer[] = [];
-    let event = "";
-    for (let at = isFirst && bytes.indexOf(BOM) === 0 ? BOM.length : 0; at < bytes.length;) {
-      const lf = bytes.indexOf(LF, at);
-      const line = bytes.subarray(at, lf === -1 ? bytes.length : lf);
-      at += line.length + 1;
-      const value = valueOf(line, "data");
-      if (value) data.push(value);
-      else event = valueOf(line, "event")?.toString() ?? event;
-    }
-    // Between the parts of a JSON text a line break is a blank like others.
-    if (data.length > 0) this.#onEvent(event || "message", data.length === 1 ? data[0]! : Buffer.from(data.join(" ")));
+    if (line.length === 0) return this.#dispatch();
+    const colon = line.indexOf(":");
+    const name = line.toString("latin1", 0, Math.min(colon === -1 ? line.length : colon, 6));
+    const from = colon === -1 ? line.length : colon + (line[colon + 1] === 0x20 ? 2 : 1);
+    const value = line.subarray(from);
+    if (name === "data") this.#data.push(value);
+    else if (name === "event") this.#type = value.toString();
+    else if (name === "id" && !value.includes(0)) this.#id = value.toString();
+    else if (name === "retry" && /^\d{1,9}$/.test(value.toString("latin1", 0, 10))) this.retry = Number(value);
+  }
+
+  #dispatch(): void {
+    const data = this.#data;
+    const type = this.#type || "message";
+    if (this.#id !== undefined) this.lastId = this.#id;
+    this.#data = [];
+    this.#type = "";
+    this.#size = 0;
+    if (data.length === 0) return;
+    const whole = data.length === 1 ? data[0]! : Buffer.concat(data.flatMap((line) => [line, SPACE]));
+    if (type !== "message") this.#onOther?.(type, whole);
+    // MCP 2025-11-25, Transports: an event with an id and empty data only says where to resume.
+    else if (whole.length > 0) this.#onMessage(whole);
   }
 }
 
-/** What a line says about a field; `undefined` when it is another field's. */
-function valueOf(line: Buffer, field: string): Buffer | undefined {
-  const name = line.toString("latin1", 0, field.length + 1);
-  if (name === field) return line.subarray(line.length);
-  if (name !== `${field}:`) return undefined;
-  return line.subarray(line[name.length] === SPACE ? name.length + 1 : name.length);
+/** One JSON text on one line. */
+export function onOneLine(json: Uint8Array): Buffer {
+  const text = withoutMark(asBuffer(json));
+  if (!text.includes(LF) && !text.includes(CR)) return text;
+  const line = Buffer.from(text);
+  for (let at = 0; at < line.length; at++) if (line[at] === LF || line[at] === CR) line[at] = 0x20;
+  return line;
+}
+
+/** Without a byte order mark. */
+function withoutMark(bytes: Buffer): Buffer {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }

@@ -5,7 +5,7 @@
 import { ProxyError } from "../errors.ts";
 import type { Awaitable, Message } from "../types.ts";
 import { indexOfAscii } from "./search.ts";
-import { asBuffer, eventEnd, joinChunks, lastEventEnd, parseEvent, writeEvent } from "./sse.ts";
+import { asBuffer, eventEnd, firstLine, joinChunks, parseEvent, writeEvent } from "./sse.ts";
 import type { MessageReader } from "./reader.ts";
 import { writeMessage } from "./message.ts";
 
@@ -90,7 +90,15 @@ export class SseFramer {
 
   #lastEnd(chunk: Uint8Array): number {
     if (!this.#anyLineEnd && chunk.includes(CR)) this.#anyLineEnd = true;
-    return lastEventEnd(chunk, this.#rest.at(-1)?.at(-1), this.#anyLineEnd);
+    if (!this.#anyLineEnd) {
+      const blank = asBuffer(chunk).lastIndexOf(BLANK_LINE);
+      if (blank !== -1) return blank + 2;
+      return chunk[0] === LF && this.#rest.at(-1)?.at(-1) === LF ? 1 : -1;
+    }
+    const before = this.#rest.at(-1)?.at(-1);
+    let last = -1;
+    for (let end = eventEnd(chunk, firstLine(chunk, before)); end !== -1; end = eventEnd(chunk, end)) last = end;
+    return last;
   }
 
   #events(bytes: Buffer, from: number, out: (bytes: Uint8Array) => void): Awaitable<void> {
@@ -184,7 +192,7 @@ export class SseFramer {
 }
 
 /** Whether one of these events has an id line. */
-function hasId(events: Buffer): boolean {
+export function hasId(events: Buffer): boolean {
   const text = events.subarray(0, 6).toString();
   return (
     indexOfAscii(events, "\nid:", 0) !== -1 ||

@@ -4,7 +4,6 @@ import { writeMessage } from "./message.ts";
 
 const LF = 0x0a;
 const CR = 0x0d;
-const BLANK_LINE = "\n\n";
 
 /** A `Buffer` over the same memory: its `indexOf` is native, which is what makes framing affordable. */
 export function asBuffer(bytes: Uint8Array): Buffer {
@@ -33,25 +32,8 @@ export function eventEnd(bytes: Uint8Array, from: number): number {
   return -1;
 }
 
-/**
- * The offset behind the last event that ends in a chunk; -1 when none does.
- *
- * @param before the byte before the chunk; missing at the start of an event
- * @param anyLineEnd a CR was seen: without one the runtime's own search will do
- */
-export function lastEventEnd(chunk: Uint8Array, before: number | undefined, anyLineEnd: boolean): number {
-  if (!anyLineEnd) {
-    const blank = asBuffer(chunk).lastIndexOf(BLANK_LINE);
-    if (blank !== -1) return blank + 2;
-    return chunk[0] === LF && before === LF ? 1 : -1;
-  }
-  let last = -1;
-  for (let end = eventEnd(chunk, firstLine(chunk, before)); end !== -1; end = eventEnd(chunk, end)) last = end;
-  return last;
-}
-
 /** Where the first whole line of a chunk begins, by the byte before the chunk; that byte is missing at the start of an event. */
-function firstLine(chunk: Uint8Array, before: number | undefined): number {
+export function firstLine(chunk: Uint8Array, before: number | undefined): number {
   if (before === CR) return chunk[0] === LF ? 1 : 0;
   if (before === undefined || before === LF) return 0;
   let at = 0;

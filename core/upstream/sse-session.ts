@@ -147,13 +147,14 @@ export class SseSession {
         hint: `A GET of its url was answered with ${refused ?? "nothing"}, and not with the event stream of HTTP+SSE; see \`transport\`.`,
       });
     }
-    const reader = new EventReader(maxMessageBytes, (event, data) => {
-      if (this.#over) return;
-      if (event === "endpoint" && this.#endpoint === undefined) {
-        this.#endpoint = resolveEndpoint(name, data.toString(), url);
-        this.#opened!();
-      } else if (event === "message" && this.#endpoint !== undefined && data.length > 0)
-        if (!this.#channel.receive(data)) host.log.debug(() => `${name}: dropped an event that is no message`);
+    const onMessage = (data: Buffer) => {
+      if (this.#over || this.#endpoint === undefined || this.#channel.receive(data)) return;
+      host.log.debug(() => `${name}: dropped an event that is no message`);
+    };
+    const reader = new EventReader(maxMessageBytes, onMessage, (type, data) => {
+      if (type !== "endpoint" || this.#endpoint !== undefined) return;
+      this.#endpoint = resolveEndpoint(name, data.toString(), url);
+      this.#opened!();
     });
     this.#source = body.source;
     body.source.start({
