@@ -77,6 +77,7 @@ export const {
   byName,
   calm,
   closed,
+  contracts,
   cookies,
   counting,
   failing,

@@ -18,7 +18,8 @@ function mistakes(config: unknown): string[] {
   return [];
 }
 const inServer = (more: object) => mistakes({ servers: { a: { url, ...more } } });
-const SERVER_KEYS = "url, transport, headers, path, plugins, timeouts, tls, auth, maxRequestBytes, maxMessageBytes";
+const SERVER_KEYS =
+  "url, transport, headers, path, ssePath, plugins, timeouts, tls, auth, maxRequestBytes, maxMessageBytes";
 
 describe("each mistake is one line: where, what was found, what is allowed", () => {
   test.each<[string, unknown, string]>([
@@ -32,12 +33,12 @@ describe("each mistake is one line: where, what was found, what is allowed", () 
     [
       "an unknown key",
       { servers: { a: { url } }, prot: 1 },
-      "prot: unknown key. Allowed are servers, plugins, port, host, socket, tls, clientLimits, drainTimeout, lameDuck, allowUnauthenticated, publicUrl, trustedProxies.",
+      "prot: unknown key. Allowed are servers, plugins, port, host, socket, tls, clientLimits, drainTimeout, lameDuck, allowUnauthenticated, publicUrl, secret, store, trustedProxies.",
     ],
     [
       "extends, which c12 would load",
       { servers: { a: { url } }, extends: "x" },
-      "extends: unknown key. Allowed are servers, plugins, port, host, socket, tls, clientLimits, drainTimeout, lameDuck, allowUnauthenticated, publicUrl, trustedProxies.",
+      "extends: unknown key. Allowed are servers, plugins, port, host, socket, tls, clientLimits, drainTimeout, lameDuck, allowUnauthenticated, publicUrl, secret, store, trustedProxies.",
     ],
     [
       "a boolean misspelt",
