@@ -1,11 +1,14 @@
 /** The public names of `mcp-penstock`. */
 export { createPenstock } from "./app.ts";
-export { describeFailure } from "./ask.ts";
-export type { Call } from "./ask.ts";
+export { ask, describeFailure } from "./ask.ts";
+export type { Call, Reply as CallReply } from "./ask.ts";
 export type { Penstock, PenstockOptions } from "./app.ts";
 export { collect, discard, empty, fromResponse, json, readJson, sse } from "./body/body.ts";
 export { isRecord } from "./body/message.ts";
+export { replaceTexts } from "./body/replace.ts";
+export type { Replacement } from "./body/replace.ts";
 export { ANONYMOUS, defineConfig, defineState } from "./define.ts";
+export { LATEST_LEGACY, eraOf } from "./era.ts";
 export { ERRORS, ProxyError, isProxyError } from "./errors.ts";
 export type { ErrorCode, ErrorDetails } from "./errors.ts";
 export { isEventStream } from "./headers.ts";
@@ -50,6 +53,7 @@ export type {
   Mount,
   Next,
   Outcome,
+  Outline,
   PenstockConfig,
   Plugin,
   PluginOption,
@@ -70,3 +74,4 @@ export type {
   TlsOptions,
   UpstreamRequest,
 } from "./types.ts";
+export { VERSION } from "./version.ts";
