@@ -11,16 +11,18 @@ const { PENSTOCK_TEST_INCLUDE: own } = process.env;
 const faults = "test/faults/**/*.test.ts";
 /** `npm run test:long` runs them. */
 const long = "test/long/**";
+/** Of folders that are installed on first use, at any depth. */
+const installed = "**/node_modules/**";
 
 /** Test files that start a proxy: they run on every runtime. The harness tests itself on one. */
 const startingProxies = readdirSync("test", { recursive: true, encoding: "utf8" })
-  .filter((file) => file.endsWith(".test.ts") && !/^(?:_harness|faults|long)\b/.test(file))
+  .filter((file) => file.endsWith(".test.ts") && !/^(?:_harness|faults|long)\b|\bnode_modules\b/.test(file))
   .map((file) => `test/${file}`)
   .filter((file) => /\b(?:front|startProxy|startCli|runCli)\(/.test(readFileSync(file, "utf8")));
 
 const inProcess = {
   extends: true as const,
-  test: { name: "node", include: ["test/**/*.test.ts"], exclude: [faults, long] },
+  test: { name: "node", include: ["test/**/*.test.ts"], exclude: [faults, long, installed] },
 };
 const runtimes = runtimeProjects((name) => (name === "node20" ? [faults] : [faults, ...startingProxies]));
 

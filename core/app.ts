@@ -22,7 +22,7 @@ import type { PenstockServer, ServeOptions } from "./serve.ts";
 import { CLIENT_LIMITS } from "./timeouts.ts";
 import { Timers } from "./timers.ts";
 import { createSealer, createSecret } from "./seal.ts";
-import { memoryStore } from "./store.ts";
+import { memoryStore } from "./memory-store.ts";
 import { createDriver } from "./upstream/driver.ts";
 import type { App, Json, Mount, PenstockConfig, Plugin } from "./types.ts";
 

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { isRecord } from "./body/message.ts";
 import { ProxyError } from "./errors.ts";
 import { readListenTls, readServerTls } from "./pem.ts";
+import { whyNoSecret } from "./seal.ts";
 import type { PenstockConfig } from "./types.ts";
 
 const ms = z.number("a number of milliseconds").int("whole milliseconds").min(0, "0 or more milliseconds");
@@ -16,6 +17,10 @@ const plugins = z
 const size = z.int("a whole number of bytes").min(1, "1 byte or more").optional();
 const path = z.string('a path such as "/mcp"').regex(/^\/[^\s?#]*$/, 'a path that begins with "/", without query');
 const strings = z.record(z.string(), z.string());
+const secret = z.string("a secret, or a list of them").superRefine((text, context) => {
+  const why = whyNoSecret(text);
+  if (why !== undefined) context.addIssue({ code: "custom", message: `another one: ${why.replace(/\.$/, "")}` });
+});
 
 const server = z.strictObject({
   url: z
@@ -71,6 +76,8 @@ const schema = z.strictObject({
   lameDuck: ms.optional(),
   allowUnauthenticated: z.boolean().optional(),
   publicUrl: z.string('a URL such as "https://mcp.example.com"').optional(),
+  secret: z.union([secret, z.array(secret).min(1, "at least one secret")]).optional(),
+  store: z.custom((value) => isRecord(value), "an object with the operations of a Store").optional(),
   trustedProxies: z.array(z.string('"loopback", an address, or a CIDR block')).optional(),
 });
 
@@ -158,8 +165,9 @@ function describe(path: readonly PropertyKey[], value: unknown): string {
   if (value === null) return "null";
   if (typeof value === "object") return Object.keys(value).length === 0 ? "an empty object" : "an object";
   const mayShow =
-    (path.length === 1 && path[0] !== "tls") ||
-    (path[2] !== "headers" &&
+    (path.length === 1 && path[0] !== "tls" && path[0] !== "secret") ||
+    (path[0] !== "secret" &&
+      path[2] !== "headers" &&
       (typeof value !== "string" ? path.at(-1) !== "passphrase" : path[2] === "transport" || path[2] === "path"));
   return mayShow ? JSON.stringify(value) : `a ${typeof value}`;
 }

@@ -99,7 +99,8 @@ export function checkConfig(input: unknown, source: string, redactor: Redactor =
   const config = Object.fromEntries(
     Object.entries(input ?? {}).map(([key, value]) => [
       key,
-      key === "plugins" ? value : expandVariables(value, key, mistakes, { expansions }),
+      // Objects with functions, and no text to fill in.
+      key === "plugins" || key === "store" ? value : expandVariables(value, key, mistakes, { expansions }),
     ]),
   );
   registerSecrets(config, expansions, redactor);

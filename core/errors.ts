@@ -41,6 +41,7 @@ export type ErrorCode =
   | "TOO_MANY_SESSIONS"
   | "SESSIONS_EXHAUSTED"
   | "EVENT_NOT_FOUND"
+  | "STORE_FULL"
   | "RATE_LIMITED"
   | "LOOP_DETECTED"
   | "PLUGIN_FAILED"
@@ -153,6 +154,11 @@ const table: Record<ErrorCode, ErrorRow> = {
     status: 400,
     rpc: -32600,
     text: "Last-Event-ID names no event that is kept for this session. Open a new stream without it.",
+  },
+  STORE_FULL: {
+    status: 503,
+    rpc: -31503,
+    text: "The proxy keeps as much as its store may hold. Try again.",
   },
   RATE_LIMITED: { status: 429, rpc: -31429, text: "Too many requests for server '{server}'." },
   LOOP_DETECTED: {

@@ -12,11 +12,19 @@ export function registerSecrets(config: unknown, expansions: readonly Expansion[
     registerTls(tls, redactor);
   }
   if (isRecord(config)) registerTls(config.tls, redactor);
+  if (isRecord(config))
+    for (const secret of [config.secret].flat()) if (typeof secret === "string") redactor.add(secret);
   const hosts = servers.map(({ url }) => (typeof url === "string" && URL.canParse(url) ? new URL(url).host : ""));
   for (const { name, value, where } of expansions) {
     // A variable may hold a host or a whole URL: the banner must still be able to say where a server is.
     const isPlace = value.includes("://") || hosts.some((host) => host.includes(value));
-    if (isSecretName(name) || isOpaque(value) || where.includes(".headers.") || (where.endsWith(".url") && !isPlace))
+    if (
+      /^secret(?:\.|$)/.test(where) ||
+      isSecretName(name) ||
+      isOpaque(value) ||
+      where.includes(".headers.") ||
+      (where.endsWith(".url") && !isPlace)
+    )
       redactor.add(value, name);
   }
 }

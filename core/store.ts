@@ -3,11 +3,11 @@ import type { Awaitable } from "./types.ts";
 
 /** Limits of a log of events. */
 export interface LogLimits {
-  /** The log is forgotten this long after its last entry, in milliseconds. */
+  /** The log is forgotten this long after its last entry, in milliseconds, above 0. */
   ttl: number;
   /** Of what is kept: the oldest entries go first. */
   entries: number;
-  /** The same in bytes of text. */
+  /** The same in bytes of text (UTF-8). An entry that is larger by itself gets its position and is not kept. */
   bytes: number;
 }
 
@@ -19,108 +19,48 @@ export interface LogEntry {
 }
 
 /**
- * Keys and texts, logs and channels. Every operation is atomic by itself. A store may reject; whoever uses it decides what
- * that means for a request.
+ * Keys and texts, logs and channels, each with names of their own: a key `a` is neither the log `a` nor the channel `a`.
+ *
+ * Every operation is atomic by itself, and what it did is seen by all that begin later. It may answer at once or with a
+ * promise, and may throw or reject at any time: callers await it and decide what a failure means for a request. Nothing is
+ * forgotten before its time, so a full store rejects what is new (`STORE_FULL`).
  */
 export interface Store {
+  /** @returns `undefined` where there is no text, or its time is over */
   get(key: string): Awaitable<string | undefined>;
-  /** @param ttl forgotten after so many milliseconds */
+  /** Puts a text in place of whatever was there. @param ttl forgotten after so many milliseconds, above 0 */
   set(key: string, text: string, ttl: number): Awaitable<void>;
+  /** Harmless where there is nothing. */
   delete(key: string): Awaitable<void>;
   /** Reads and deletes: of several who take the same key one gets the text. */
   take(key: string): Awaitable<string | undefined>;
-  /** Sets where the key has the text that is expected (`undefined`: no text). @returns whether it did */
+  /**
+   * Sets where the key has the text that is expected (`undefined`: no text, or its time is over). Of several who expect the same
+   * one succeeds.
+   *
+   * @returns whether it did; where not, nothing has changed
+   */
   swap(key: string, expected: string | undefined, text: string, ttl: number): Awaitable<boolean>;
-  /** Adds to a log. @returns the entry's position */
+  /**
+   * Adds to a log, which begins with its first entry. One that was forgotten begins again at 1: whoever keeps positions gives
+   * each log a name that is never used again.
+   *
+   * @returns the entry's position
+   */
   append(log: string, text: string, limits: LogLimits): Awaitable<number>;
-  /** What a log has behind a position; `undefined` when that is not known (any more), or never was. */
+  /**
+   * What a log has behind a position, oldest first, none where it is the last one. 0 is the position before the first.
+   *
+   * @returns `undefined` when that is not known: an entry behind it is no longer kept, it never existed, or the log is forgotten
+   */
   read(log: string, after: number): Awaitable<readonly LogEntry[] | undefined>;
-  /** Tells whoever listens now. */
+  /** Tells whoever listens now, in all processes that share the store, this one included; of one publisher in order. Nothing is kept. */
   publish(channel: string, text: string): Awaitable<void>;
-  /** @returns a function that ends it */
+  /**
+   * Listens from the moment that this is answered.
+   *
+   * @param listener what it throws disturbs nobody, and is lost
+   * @returns a function that ends it; harmless when called again
+   */
   subscribe(channel: string, listener: (text: string) => void): Awaitable<() => void>;
-}
-
-/** Keys that may lie there before those that have expired are looked for. */
-const SWEEP = 1000;
-
-interface Entry {
-  text: string;
-  expiresAt: number;
-}
-
-interface Log {
-  entries: LogEntry[];
-  bytes: number;
-  last: number;
-  expiresAt: number;
-}
-
-/** A store in the memory of this process: what is in it ends with the process. */
-export function memoryStore(): Store {
-  const texts = new Map<string, Entry>();
-  const logs = new Map<string, Log>();
-  const channels = new Map<string, Set<(text: string) => void>>();
-  let sweepAt = SWEEP;
-
-  function live<T extends { expiresAt: number }>(map: Map<string, T>, key: string): T | undefined {
-    const found = map.get(key);
-    if (found === undefined || found.expiresAt > Date.now()) return found;
-    map.delete(key);
-    return undefined;
-  }
-  function sweep(): void {
-    if (texts.size + logs.size < sweepAt) return;
-    const now = Date.now();
-    for (const map of [texts, logs]) for (const [key, { expiresAt }] of map) if (expiresAt <= now) map.delete(key);
-    // In proportion to what stays, so that the cost of looking is small by the entry.
-    sweepAt = Math.max(SWEEP, 2 * (texts.size + logs.size));
-  }
-  const store = {
-    get: (key: string) => live(texts, key)?.text,
-    set(key: string, text: string, ttl: number) {
-      texts.set(key, { text, expiresAt: Date.now() + ttl });
-      sweep();
-    },
-    delete(key: string) {
-      texts.delete(key);
-    },
-    take(key: string) {
-      const text = live(texts, key)?.text;
-      texts.delete(key);
-      return text;
-    },
-    swap(key: string, expected: string | undefined, text: string, ttl: number) {
-      if (live(texts, key)?.text !== expected) return false;
-      store.set(key, text, ttl);
-      return true;
-    },
-    append(name: string, text: string, { ttl, entries, bytes }: LogLimits) {
-      let log = live(logs, name);
-      if (!log) logs.set(name, (log = { entries: [], bytes: 0, last: 0, expiresAt: 0 }));
-      log.expiresAt = Date.now() + ttl;
-      log.entries.push({ position: ++log.last, text });
-      log.bytes += text.length;
-      while (log.entries.length > entries || log.bytes > bytes) log.bytes -= log.entries.shift()!.text.length;
-      sweep();
-      return log.last;
-    },
-    read(name: string, after: number) {
-      const log = live(logs, name);
-      if (!log || after > log.last || after < log.last - log.entries.length) return undefined;
-      return log.entries.slice(log.entries.length - (log.last - after));
-    },
-    publish(channel: string, text: string) {
-      for (const listener of channels.get(channel) ?? []) listener(text);
-    },
-    subscribe(channel: string, listener: (text: string) => void) {
-      const listeners = channels.get(channel) ?? new Set();
-      channels.set(channel, listeners.add(listener));
-      return () => {
-        listeners.delete(listener);
-        if (listeners.size === 0) channels.delete(channel);
-      };
-    },
-  };
-  return store;
 }

@@ -5,3 +5,5 @@ export { fakeServer } from "./testing/fake-server.ts";
 export type { FakeServer, Recorded, Responder } from "./testing/fake-server.ts";
 export { testPlugin } from "./testing/kit.ts";
 export type { PluginTest, PluginTestOptions, Posted, PostOptions } from "./testing/kit.ts";
+export { storeContract } from "./testing/store-contract.ts";
+export type { StoreContractOptions } from "./testing/store-contract.ts";

@@ -17,7 +17,8 @@ export interface Source {
 
 export interface Receiver {
   data(chunk: Uint8Array): void;
-  end(): void;
+  /** @param cancelled without the response, because the client asked for that */
+  end(cancelled?: boolean): void;
   fail(error: ProxyError): void;
 }
 
@@ -112,7 +113,7 @@ export async function collect(
         // Last, because a source may tell its abort as a failure.
         source.abort();
       },
-      end: resolve,
+      end: () => resolve(),
       fail: reject,
     });
   });
@@ -151,9 +152,9 @@ export function watchEnd(body: Body, onEnd: () => void): Body {
     start: (receiver) =>
       source.start({
         data: (chunk) => receiver.data(chunk),
-        end() {
+        end(cancelled) {
           tell();
-          receiver.end();
+          receiver.end(cancelled);
         },
         fail(error) {
           tell();

@@ -58,6 +58,8 @@ export class Pipe implements Receiver {
   /** A piece that waits for the end, which is due in the same turn. */
   #held: Uint8Array | undefined;
   #ended: "no" | "well" | ProxyError = "no";
+  /** The client took its request back. */
+  #cancelled = false;
   #over = false;
 
   constructor(options: PipeOptions) {
@@ -94,9 +96,10 @@ export class Pipe implements Receiver {
     this.#schedule();
   }
 
-  end(): void {
+  end(cancelled = false): void {
     if (this.#ended !== "no") return;
     this.#ended = "well";
+    this.#cancelled = cancelled;
     this.#schedule();
   }
 
@@ -191,7 +194,8 @@ export class Pipe implements Receiver {
     this.#pass(
       (out) => this.#options.framer?.end(out),
       () => {
-        this.emit(0, this.#options.lastWords?.() ?? EMPTY);
+        // Whoever takes a request back wants no answer to it (MCP 2025-11-25, Cancellation).
+        this.emit(0, (this.#cancelled ? undefined : this.#options.lastWords?.()) ?? EMPTY);
         this.finish(0);
       },
     );

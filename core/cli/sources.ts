@@ -11,9 +11,21 @@ import { registerSecrets } from "../secrets.ts";
 import type { ServeOptions } from "../serve.ts";
 import type { PenstockConfig } from "../types.ts";
 import type { Args } from "./args.ts";
+import { secretOfEnvironment } from "./secret.ts";
+
+/** What is to be served, and the secret of the environment, which wins over the file's. */
+export async function loadSources(
+  args: Args,
+  log: Logger,
+  redactor: Redactor,
+): Promise<{ config: PenstockConfig; file?: string }> {
+  const secret = secretOfEnvironment(redactor);
+  const { config, file } = await loadServers(args, log, redactor);
+  return { config: { ...config, ...(secret && { secret }) }, file };
+}
 
 /** From `--url`, or the file together with `--mcp-json`. Only here, never in `createPenstock`, is the default preset added. */
-export async function loadSources(
+async function loadServers(
   args: Args,
   log: Logger,
   redactor: Redactor,

@@ -79,6 +79,7 @@ export const {
   byName,
   calm,
   closed,
+  contracts,
   cookies,
   counting,
   failing,

@@ -61,6 +61,7 @@ export interface RunningProxy extends Closeable, Inspectable {
 /** Longest time a start, or a whole run of `runCli`, may take. */
 const START_MS = 15_000;
 
+const TEST_SECRET = "the-secret-of-all-tests-used-by-nobody-else";
 const builtCli = fileURLToPath(new URL("../../dist/core/cli.mjs", import.meta.url));
 
 /**
@@ -144,7 +145,8 @@ function launch(args: string[], { cwd, env = {}, entry = builtCli, writes, stdin
   if (openFiles !== undefined) line.unshift("sh", "-c", `ulimit -n ${openFiles} && exec "$@"`, "sh");
   const child: ChildProcess = spawn(line[0]!, line.slice(1), {
     cwd,
-    env: { ...plainEnvironment(), ...env },
+    // In place of the file that the user's own proxies share.
+    env: { ...plainEnvironment(), PENSTOCK_SECRET: TEST_SECRET, ...env },
     stdio: [stdin ? "pipe" : "ignore", "pipe", "pipe"],
   });
   const exited = new Promise<Exit>((resolve, reject) => {

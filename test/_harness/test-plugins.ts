@@ -11,11 +11,14 @@ import {
   type Plugin,
   ProxyError,
   type Route,
+  createSealer,
   defineState,
   discard,
   json,
+  memoryStore,
   sse,
 } from "mcp-penstock";
+import { storeContract } from "mcp-penstock/testing";
 
 /** `error`: an exception with a text that nobody may see. `verdict`: a ProxyError, which is an answer. */
 type Failure = "error" | "verdict";
@@ -353,4 +356,55 @@ export function late(when: "list replaced in config" | "list changed in config" 
       return config;
     };
   return plugin;
+}
+
+/**
+ * The store and the sealer on the runtime of the proxy: `GET /contracts/store` runs the checks and tells which do not hold,
+ * `POST /contracts/open` opens what was posted, as it is and otherwise, and seals it again.
+ *
+ * @param secret of the sealer
+ */
+export function contracts(secret = "the-secret-of-all-tests-used-by-nobody-else"): Plugin {
+  const sealer = createSealer([secret]);
+  const binding = ["anna", "docs"];
+  return {
+    name: "contracts",
+    setup(app) {
+      app.route({
+        method: "GET",
+        path: "/contracts/store",
+        access: "public",
+        async handler() {
+          const { now } = Date;
+          let passed = 0;
+          Date.now = () => now() + passed;
+          const failed: string[] = [];
+          try {
+            for (const { name, run } of storeContract("memory", () => memoryStore(), {
+              advance: (ms) => void (passed += ms),
+            }))
+              await run().catch((cause: unknown) => failed.push(`${name}: ${String(cause)}`));
+          } finally {
+            Date.now = now;
+          }
+          return Response.json(failed);
+        },
+      });
+      app.route({
+        method: "POST",
+        path: "/contracts/open",
+        access: "public",
+        async handler(request) {
+          const token = await request.text();
+          const opened = sealer.open("session", token, binding);
+          return Response.json({
+            opened,
+            foreign: sealer.open("session", token, ["bert", "docs"]),
+            damaged: sealer.open("session", `${token.slice(0, -2)}__`, binding),
+            again: sealer.seal("session", opened ?? "", binding),
+          });
+        },
+      });
+    },
+  };
 }

@@ -32,12 +32,12 @@ describe("each mistake is one line: where, what was found, what is allowed", () 
     [
       "an unknown key",
       { servers: { a: { url } }, prot: 1 },
-      "prot: unknown key. Allowed are servers, plugins, port, host, socket, tls, clientLimits, drainTimeout, lameDuck, allowUnauthenticated, publicUrl, trustedProxies.",
+      "prot: unknown key. Allowed are servers, plugins, port, host, socket, tls, clientLimits, drainTimeout, lameDuck, allowUnauthenticated, publicUrl, secret, store, trustedProxies.",
     ],
     [
       "extends, which c12 would load",
       { servers: { a: { url } }, extends: "x" },
-      "extends: unknown key. Allowed are servers, plugins, port, host, socket, tls, clientLimits, drainTimeout, lameDuck, allowUnauthenticated, publicUrl, trustedProxies.",
+      "extends: unknown key. Allowed are servers, plugins, port, host, socket, tls, clientLimits, drainTimeout, lameDuck, allowUnauthenticated, publicUrl, secret, store, trustedProxies.",
     ],
     [
       "a boolean misspelt",

@@ -129,7 +129,7 @@ test("every connection but the first takes up the TLS session of the one before"
   for (let i = 0; i < 3; i++) {
     const request = { method: "GET", path: "/", headers: [], body: null, headersTimeout: 1000 };
     const { source } = await client.send(request, () => {});
-    await new Promise<void>((end, fail) => source.start({ data() {}, end, fail }));
+    await new Promise<void>((end, fail) => source.start({ data() {}, end: () => end(), fail }));
   }
   await client.close();
   expect(reused).toEqual([false, true, true]);

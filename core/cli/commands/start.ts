@@ -10,6 +10,7 @@ import { explainListen } from "../explain.ts";
 import type { Output } from "../output.ts";
 import { banner } from "../report.ts";
 import { runtimeName, tuneRuntime, version } from "../runtime.ts";
+import { keptSecret } from "../secret.ts";
 import { listenOptions, loadSources, usage } from "../sources.ts";
 
 export function startCommand(output: Output): CommandDef {
@@ -25,8 +26,10 @@ async function start(args: Args, output: Output): Promise<void> {
   const log = output.logger(args);
   const { config, file } = await loadSources(args, log, output.redactor);
   const options = listenOptions(args, config);
+  const secret = config.secret ?? keptSecret(log, output.redactor);
   // Whoever is told where it listens may be asked by that name.
-  const penstock = createPenstock({ ...config, ...(args.host !== undefined && { host: args.host }) }, { logger: log });
+  const host = args.host ?? config.host;
+  const penstock = createPenstock({ ...config, host, secret }, { logger: log });
   const server = await penstock.serve(options).catch(async (error: unknown) => {
     await penstock.close();
     const why = explainListen(error, options.host!, options.port!);
