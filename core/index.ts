@@ -4,6 +4,8 @@ export { ask, describeFailure } from "./ask.ts";
 export type { Call, Reply as CallReply } from "./ask.ts";
 export type { Penstock, PenstockOptions } from "./app.ts";
 export { collect, discard, empty, fromResponse, json, readJson, sse } from "./body/body.ts";
+export { findMembers, replaceSpans } from "./body/members.ts";
+export type { Members, Span, Wanted } from "./body/members.ts";
 export { isRecord } from "./body/message.ts";
 export { replaceTexts } from "./body/replace.ts";
 export type { Replacement } from "./body/replace.ts";
