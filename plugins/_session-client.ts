@@ -5,14 +5,12 @@ import {
   type Exchange,
   type Json,
   type Logger,
-  type Message,
   type Mount,
   type Next,
   type Outcome,
   type Outline,
   type Principal,
   ProxyError,
-  type Store,
   type UpstreamRequest,
   discard,
   empty,
@@ -69,9 +67,6 @@ export class ClientSession extends Lease implements StreamsHost {
   get log(): Logger {
     return this.sessions.log;
   }
-  get store(): Store {
-    return this.sessions.app.store;
-  }
   get version(): string {
     return this.client.version;
   }
@@ -100,8 +95,7 @@ export class ClientSession extends Lease implements StreamsHost {
     if (outline?.kind === "response") return this.#answered(exchange, request, next, outline);
     if (outline !== undefined) return this.streams.relay(exchange, request, (again) => this.send(again, next, outline));
     if (request.method === "DELETE") return this.#delete(request, next);
-    this.fields = request.headers;
-    return this.streams.get(exchange);
+    return this.streams.get(exchange, request, (again) => this.send(again, next, undefined));
   }
 
   listen(lastEventId: string | undefined, signal: AbortSignal): Promise<Answer> {
@@ -109,17 +103,17 @@ export class ClientSession extends Lease implements StreamsHost {
     return this.send({ method: "GET", headers, body: null, signal }, this.call, undefined);
   }
 
-  async answer(message: Message): Promise<void> {
+  async answer(body: Uint8Array): Promise<void> {
     const outline = { kind: "response", idText: undefined, method: undefined } as const;
     const headers = ownFields(this.fields);
-    discard(await this.send({ method: "POST", headers, body: message }, this.call, outline));
+    discard(await this.send({ method: "POST", headers, body }, this.call, outline));
   }
 
   async #answered(exchange: Exchange, request: UpstreamRequest, next: Next, outline: Outline): Promise<Answer> {
-    const message = request.body instanceof Uint8Array ? exchange.message! : (request.body as Message);
-    const known = this.streams.answered(message);
-    if (known === undefined) return empty(202);
-    return this.send(known === message ? request : { ...request, body: known }, next, outline);
+    const { body } = request;
+    const message = body instanceof Uint8Array ? exchange.message! : body!;
+    const known = this.streams.answered(message, body!);
+    return known === undefined ? empty(202) : this.send({ ...request, body: known }, next, outline);
   }
 
   /** The session is over for its client, whatever the server says to that. */

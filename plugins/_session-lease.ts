@@ -148,7 +148,8 @@ export abstract class Lease implements Session {
     // Whoever asked is gone with the session.
     if (outline?.kind === "response") return empty(202);
     const renewed = this.renew(used);
-    if (left && !isSafe(sent)) {
+    // What a stream of the lost session had is lost too: its successor would be another stream.
+    if ((left && !isSafe(sent)) || sent.request.headers.has("last-event-id")) {
       renewed.catch((cause: unknown) => this.sessions.log.debug(() => `${server}: no new session (${String(cause)})`));
       throw new ProxyError("SERVER_LOST_SESSION", { server });
     }

@@ -161,6 +161,12 @@ export class MountSessions {
     await Promise.all(work);
   }
 
+  /** Called every second. */
+  check(): void {
+    const now = performance.now();
+    for (const { streams } of this.#byKey.values()) if (streams.active > 0) streams.check(now);
+  }
+
   /** Its id stays good: with the next request the server gets a new session. */
   async #reap(session: ClientSession): Promise<void> {
     this.forget(session);

@@ -54,6 +54,7 @@ export function sessions(options: SessionsOptions = {}): Plugin {
       kept.push(...own);
       endings.push(await ledger.onEnd((key) => own.forEach((each) => each.endedElsewhere(key))));
       app.health((mount) => mount.get(slot)?.report());
+      app.every(1000, () => own.forEach((each) => each.check()));
       app.every(Math.min(settings.idleTimeout / 4, 30_000), async () => {
         for (const each of own) await each.look();
       });
