@@ -1,0 +1,203 @@
+/** Clients without a session, such as curl: passed on as they are, or on a session of the proxy's own where the server insists on one. */
+import {
+  ANONYMOUS,
+  type Answer,
+  type Exchange,
+  type Next,
+  type Outline,
+  type Principal,
+  type UpstreamRequest,
+  discard,
+  empty,
+  isProxyError,
+} from "../core/index.ts";
+import { asJson, cancelledId, renameCall, renameCancelled, restored } from "./_session-calls.ts";
+import { SESSION_ID, VERSION_FIELD } from "./_session-handshake.ts";
+import { isSafeToRepeat, readRefusal } from "./_session-lease.ts";
+import type { MountSessions } from "./_session-mount.ts";
+import type { PooledLease } from "./_session-pooled.ts";
+import { Pool } from "./_session-pool.ts";
+import { upstreamRequest } from "./_upstream-session.ts";
+
+/** That a server needs no session is taken for granted this long, in milliseconds. */
+const HORIZON = 600_000;
+/** A server that could not be asked is not asked again for this long, in milliseconds. */
+const PAUSE = 1000;
+const BOTH = "application/json, text/event-stream";
+
+/** One request of a client without a session. */
+interface Asked {
+  exchange: Exchange;
+  request: UpstreamRequest;
+  next: Next;
+  outline: Outline;
+}
+
+export class Sessionless {
+  readonly #sessions: MountSessions;
+  readonly pool: Pool;
+  #need: "unknown" | "none" | "required";
+  #learnedAt = 0;
+  #pausedUntil = 0;
+  #asking: Promise<void> | undefined;
+  /** Calls under way, by the id that the server knows. */
+  readonly #calls = new Map<string, { lease: PooledLease; idText: string }>();
+  #count = 0;
+
+  constructor(sessions: MountSessions) {
+    this.#sessions = sessions;
+    this.pool = new Pool(sessions);
+    // Other transports have one connection or process for each session.
+    this.#need = sessions.mount.transport === "http" ? "unknown" : "required";
+  }
+
+  /** The server keeps sessions, as far as that is known. */
+  get isRequired(): boolean {
+    return this.#need === "required";
+  }
+
+  /** What an answer showed. */
+  learn(required: boolean): void {
+    if (this.#need !== "unknown") return;
+    this.#need = required ? "required" : "none";
+    this.#learnedAt = performance.now();
+  }
+
+  /** @param outline of what is posted; `undefined` for GET and DELETE @throws ProxyError */
+  forward(exchange: Exchange, request: UpstreamRequest, next: Next, outline: Outline | undefined): Promise<Answer> {
+    if (outline === undefined) return next(request).then(this.#passed);
+    const asked = { exchange, request, next, outline };
+    if (this.#need === "none") return this.#pass(asked);
+    return this.#need === "required" ? this.#serve(asked) : this.#try(asked);
+  }
+
+  /** Finds out whether the server keeps sessions. @param fields of a client's request @throws ProxyError when it does not answer in time */
+  ask(principal: Principal, fields: Headers): Promise<void> {
+    if (this.#need !== "unknown" || performance.now() < this.#pausedUntil) return Promise.resolve();
+    return (this.#asking ??= this.#ask(principal, fields).finally(() => (this.#asking = undefined)));
+  }
+
+  async #ask(principal: Principal, fields: Headers): Promise<void> {
+    try {
+      const found = await this.pool.lease(principal, fields);
+      if (typeof found !== "number") {
+        this.learn(found !== undefined);
+        if (found) this.pool.left(found);
+        return;
+      }
+      // Any other refusal comes from a server that knows no `initialize`.
+      if (found < 500 && ![401, 403, 408, 425, 429].includes(found)) return this.learn(false);
+    } catch (cause) {
+      // Otherwise the request finds out by itself.
+      if (!isProxyError(cause) || !cause.code.startsWith("UPSTREAM_") || cause.code === "UPSTREAM_TIMEOUT") throw cause;
+    }
+    this.#pausedUntil = performance.now() + PAUSE;
+  }
+
+  /** Nothing is known yet: what may be asked twice is tried as it is. */
+  async #try(asked: Asked): Promise<Answer> {
+    const { exchange, request, outline } = asked;
+    if (outline.kind !== "request") return this.#pass(asked);
+    if (!isSafeToRepeat(outline)) {
+      await this.ask(exchange.principal, request.headers);
+      return this.isRequired ? this.#serve(asked) : this.#pass(asked);
+    }
+    const answer = await this.#pass(asked);
+    if (answer.status < 300) this.learn(false);
+    if (answer.status !== 400 && answer.status !== 404) return answer;
+    const [kept] = await readRefusal(answer);
+    await this.ask(exchange.principal, request.headers);
+    if (!this.isRequired) return kept;
+    discard(kept);
+    return this.#serve(asked);
+  }
+
+  #pass(asked: Asked): Promise<Answer> {
+    const { request, next, outline } = asked;
+    const accept = request.headers.get("accept");
+    if (outline.kind === "request" && !accept?.includes("text/event-stream")) return this.#passWidened(asked, accept);
+    return next(request).then(this.#passed);
+  }
+
+  /** Servers refuse who does not accept both forms of an answer (MCP 2025-11-25, Transports), and curl does not know that. */
+  async #passWidened({ request, next, outline }: Asked, accept: string | null): Promise<Answer> {
+    request.headers.set("accept", BOTH);
+    if (takesAnything(accept)) return this.#passed(await next(request));
+    const renamed = renameCall(request, outline, this.#nextId());
+    return restored(await asJson(this.#passed(await next(renamed.request)), renamed.id), renamed);
+  }
+
+  /** Made once, since a request to a server without sessions must cost next to nothing. */
+  readonly #passed = (answer: Answer): Answer => {
+    answer.headers.delete(SESSION_ID);
+    if (answer.status === 400 && this.#need === "none" && performance.now() - this.#learnedAt > PAUSE)
+      this.#need = "unknown";
+    return answer;
+  };
+
+  /** On a session of the proxy's own. */
+  async #serve(asked: Asked): Promise<Answer> {
+    const { exchange, request, next, outline } = asked;
+    const { log, mount, settings } = this.#sessions;
+    if (outline.method === "notifications/cancelled") return this.#cancel(asked);
+    // What nobody waits for: the session has begun, and what its server asks the proxy answers itself.
+    if (outline.kind === "response" || outline.method === "notifications/initialized") return empty(202);
+    const lease = await this.pool.lease(exchange.principal, request.headers);
+    if (lease === undefined || typeof lease === "number") return this.#pass(asked);
+    if (exchange.principal === ANONYMOUS && settings.sessionless === "pooled") this.#sessions.ledger.tellSharing();
+    lease.open++;
+    lease.usedAt = this.#sessions.clock;
+    exchange.session = lease;
+    request.headers.set(VERSION_FIELD, lease.client.version);
+    if (outline.kind !== "request") return lease.send(request, next, outline);
+    const accept = request.headers.get("accept");
+    request.headers.set("accept", BOTH);
+    const renamed = renameCall(request, outline, this.#nextId());
+    this.#calls.set(renamed.id, { lease, idText: renamed.idText });
+    exchange.set(upstreamRequest, renamed.id);
+    const answer = await lease.send(renamed.request, next, outline);
+    if (accept?.includes("text/event-stream") || takesAnything(accept)) return restored(answer, renamed);
+    log.debug(() => `${mount.server}: only the response goes to a client that takes no event stream id=${exchange.id}`);
+    return restored(await asJson(answer, renamed.id), renamed);
+  }
+
+  /** Goes to the server where it is clear which call is meant: several may have the same id. */
+  async #cancel({ exchange, request, next, outline }: Asked): Promise<Answer> {
+    const idText = cancelledId(request);
+    const meant = [...this.#calls].filter(
+      ([, call]) => call.idText === idText && call.lease.principal.id === exchange.principal.id,
+    );
+    if (meant.length !== 1) {
+      const { log, mount } = this.#sessions;
+      log.debug(() => `${mount.server}: ${meant.length} calls may be meant to be cancelled; none was`);
+      return empty(202);
+    }
+    const [id, { lease }] = meant[0]!;
+    request.headers.set(VERSION_FIELD, lease.client.version);
+    return lease.send(renameCancelled(request, id), next, outline);
+  }
+
+  /** An exchange on a session of the proxy's own has ended. */
+  left(exchange: Exchange, lease: PooledLease): void {
+    lease.open--;
+    lease.usedAt = this.#sessions.clock;
+    this.#calls.delete(exchange.get(upstreamRequest) ?? "");
+    this.pool.left(lease);
+  }
+
+  /** Called now and then. */
+  look(): void {
+    if (this.#need === "none" && performance.now() - this.#learnedAt > HORIZON) this.#need = "unknown";
+    this.pool.look();
+  }
+
+  /** Unlike any text that a server would write by itself. */
+  #nextId(): string {
+    return `penstock-${this.pool.name}-${++this.#count}`;
+  }
+}
+
+/** No word about it is every type (RFC 9110 §12.5.1). */
+function takesAnything(accept: string | null): boolean {
+  return accept === null || accept.includes("*/*");
+}
