@@ -64,19 +64,24 @@ export interface V1Options {
   handlers?: V1Handlers;
   /** Added to every HTTP request. */
   headers?: Record<string, string>;
+  /** What is waited before a stream is resumed, in milliseconds. @default 1000, as the SDK has it */
+  reconnect?: number;
 }
 
 /** Connects a client of the v1 SDK, which speaks only the `initialize` revisions. */
 export async function connectV1(
   url: string,
-  { capabilities = {}, handlers = {}, headers = {} }: V1Options = {},
+  { capabilities = {}, handlers = {}, headers = {}, reconnect = 1000 }: V1Options = {},
 ): Promise<ConnectedV1> {
   const client = new ClientV1({ name: "v1-client", version: "1.0.0" }, { capabilities });
   const { "sampling/createMessage": sample, "elicitation/create": elicit, "roots/list": roots } = handlers;
   if (sample) client.setRequestHandler(CreateMessageRequestSchema, ({ params }) => sample(params));
   if (elicit) client.setRequestHandler(ElicitRequestSchema, ({ params }) => elicit(params));
   if (roots) client.setRequestHandler(ListRootsRequestSchema, () => roots());
-  const transport = new TransportV1(new URL(url), { requestInit: { headers } });
+  const transport = new TransportV1(new URL(url), {
+    requestInit: { headers },
+    reconnectionOptions: reconnection(reconnect),
+  });
   const observed = observe(client);
   await connected(client, client.connect(transport));
   return { ...observed, client, transport };
@@ -89,6 +94,8 @@ export interface V2Options {
   capabilities?: ClientOptions["capabilities"];
   /** Added to every HTTP request. */
   headers?: Record<string, string>;
+  /** What is waited before a stream is resumed, in milliseconds. @default 1000, as the SDK has it */
+  reconnect?: number;
   /** Called before connecting, to register request handlers. */
   prepare?: (client: ClientV2) => void;
 }
@@ -96,17 +103,25 @@ export interface V2Options {
 /** Connects a client of the v2 SDK. */
 export async function connectV2(
   url: string,
-  { mode = "auto", capabilities = {}, headers = {}, prepare }: V2Options = {},
+  { mode = "auto", capabilities = {}, headers = {}, reconnect = 1000, prepare }: V2Options = {},
 ): Promise<ConnectedV2> {
   const client = new ClientV2(
     { name: "v2-client", version: "1.0.0" },
     { capabilities, versionNegotiation: { mode: mode === "modern" ? { pin: "2026-07-28" } : mode } },
   );
   prepare?.(client);
-  const transport = new TransportV2(new URL(url), { requestInit: { headers } });
+  const transport = new TransportV2(new URL(url), {
+    requestInit: { headers },
+    reconnectionOptions: reconnection(reconnect),
+  });
   const observed = observe(client);
   await connected(client, client.connect(transport));
   return { ...observed, client, transport };
+}
+
+/** The SDKs' own but for the first wait. */
+function reconnection(initialReconnectionDelay: number) {
+  return { initialReconnectionDelay, maxReconnectionDelay: 30_000, reconnectionDelayGrowFactor: 1.5, maxRetries: 2 };
 }
 
 /** A connect that failed half way would leave its sockets and timers behind. */
