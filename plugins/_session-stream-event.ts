@@ -134,14 +134,6 @@ export function withId(message: Message | Uint8Array, idText: string): Uint8Arra
   return encoder.encode(span ? text.slice(0, span[0]) + idText + text.slice(span[1]) : text);
 }
 
-/** The text of a posted message's id, where it has one. */
-export function idTextOf(body: Message | Uint8Array | null): string | undefined {
-  if (body === null) return undefined;
-  const text = body instanceof Uint8Array ? decoder.decode(body) : JSON.stringify(body);
-  const span = spanOf(text, ["id"]);
-  return span && text.slice(...span);
-}
-
 /** An error response. @param idText of the request, as it was written */
 export function errorText(idText: string, code: number, message: string, data?: object): string {
   return `{"jsonrpc":"2.0","id":${idText},"error":${JSON.stringify({ code, message, data })}}`;

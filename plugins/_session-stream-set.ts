@@ -40,6 +40,8 @@ export class StreamSet implements StreamHost {
   readonly #epoch: string = crypto.randomUUID().slice(-12);
   /** By name, the oldest first. */
   readonly #streams = new Map<string, SessionStream>();
+  /** Those that nobody reads, in the order in which they were left. */
+  readonly #unread = new Set<SessionStream>();
   #count = 0;
   /** The stream that a GET opened. */
   push: SessionStream | undefined;
@@ -111,27 +113,38 @@ export class StreamSet implements StreamHost {
     return this.questions.isOpen(question);
   }
 
+  left(stream: SessionStream): void {
+    this.#unread.add(stream);
+    this.grown();
+  }
+
+  taken(stream: SessionStream): void {
+    this.#unread.delete(stream);
+  }
+
   /** Makes room: what nobody reads and has ended goes first, the oldest first, then what was read of others. */
   grown(): void {
-    while (this.shelf.isFull || this.#hasTooMany) {
-      const streams = [...this.#streams.values()];
-      const unread = streams.filter((stream) => !stream.isRead);
-      const victim = unread.find((stream) => stream.isOver) ?? (this.#hasTooMany ? unread[0] : undefined);
+    for (;;) {
+      const hasTooMany = this.#unread.size > this.settings.streams;
+      if (!hasTooMany && !this.shelf.isFull) return;
+      let victim: SessionStream | undefined;
+      for (const stream of this.#unread) {
+        victim = stream.isOver ? stream : hasTooMany ? (victim ?? stream) : undefined;
+        if (stream.isOver) break;
+      }
       if (victim) victim.close();
-      else if (!streams.some((stream) => stream.forgetOldest())) return;
+      else if (!this.#forgetOldest()) return;
     }
   }
 
-  get #hasTooMany(): boolean {
-    const { streams } = this.settings;
-    if (this.#streams.size <= streams) return false;
-    let count = 0;
-    for (const stream of this.#streams.values()) if (!stream.isRead) count++;
-    return count > streams;
+  #forgetOldest(): boolean {
+    for (const stream of this.#streams.values()) if (stream.forgetOldest()) return true;
+    return false;
   }
 
   closed(stream: SessionStream): void {
     this.#streams.delete(stream.name);
+    this.#unread.delete(stream);
     if (this.push === stream) this.push = undefined;
     // A server that has answered the call may still wait for what it asked besides.
     if (!stream.isOver) this.questions.free(stream);

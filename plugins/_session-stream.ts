@@ -21,6 +21,10 @@ export interface StreamHost {
   isOpen(question: string): boolean;
   /** Something was added: there may be too much now. */
   grown(): void;
+  /** Nobody reads it, but somebody may come back. */
+  left(stream: SessionStream): void;
+  /** Somebody reads it again. */
+  taken(stream: SessionStream): void;
   /** Nobody reads it any more, and nobody can come back to it. */
   closed(stream: SessionStream): void;
   /** Of the server, for messages. */
@@ -73,9 +77,6 @@ export class SessionStream implements LegOwner, Renaming {
   /** Its server has said all that it had to say. */
   get isOver(): boolean {
     return this.#ended !== undefined;
-  }
-  get isRead(): boolean {
-    return this.#reader !== undefined;
   }
   get last(): number {
     return this.#log.last;
@@ -136,6 +137,7 @@ export class SessionStream implements LegOwner, Renaming {
   answer(after?: number): Answer | undefined {
     if (after !== undefined && !this.#log.rewind(after)) return undefined;
     const before = this.#reader;
+    if (this.unreadSince !== undefined) this.#host.taken(this);
     this.unreadSince = undefined;
     const reader = new Reader({
       begun: () => {
@@ -223,7 +225,8 @@ export class SessionStream implements LegOwner, Renaming {
   }
 
   #unread(): void {
+    if (!this.#named || this.#host.settings.ttl === 0) return this.close();
     this.unreadSince = performance.now();
-    if (!this.#named || this.#host.settings.ttl === 0) this.close();
+    this.#host.left(this);
   }
 }

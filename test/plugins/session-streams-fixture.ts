@@ -113,8 +113,9 @@ export function session(options: StreamOptions = {}, version = "2025-11-25") {
     },
   };
   const streams = new SessionStreams(host, options);
-  const exchange = (lastEventId?: string) =>
+  const exchange = (lastEventId?: string, idText?: string) =>
     ({
+      posted: idText === undefined ? undefined : { kind: "request", idText, method: "tools/call" },
       signal: new AbortController().signal,
       request: { headers: new Headers(lastEventId === undefined ? {} : { "last-event-id": lastEventId }) },
     }) as unknown as Exchange;
@@ -128,7 +129,11 @@ export function session(options: StreamOptions = {}, version = "2025-11-25") {
     /** Posts a call whose answer is a stream. */
     async call(id: number | string, upstream: ReturnType<typeof serverStream>) {
       const body = encoder.encode(JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params: { name: "x" } }));
-      return streams.relay(exchange(), { method: "POST", headers: new Headers(), body }, async () => upstream.answer);
+      return streams.relay(
+        exchange(undefined, JSON.stringify(id)),
+        { method: "POST", headers: new Headers(), body },
+        async () => upstream.answer,
+      );
     },
     get: (lastEventId?: string) => streams.get(exchange(lastEventId)),
     /** The text that goes to the server for a response of the client; nothing where it is dropped. */
