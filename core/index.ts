@@ -4,7 +4,7 @@ export { ask, describeFailure } from "./ask.ts";
 export type { Call, Reply as CallReply } from "./ask.ts";
 export type { Penstock, PenstockOptions } from "./app.ts";
 export { collect, discard, empty, fromResponse, json, readJson, sse } from "./body/body.ts";
-export { EventSplitter, fromSource, sourceOf, wholeBody } from "./body/events.ts";
+export { EventSplitter, events, fromSource, sourceOf, wholeBody } from "./body/events.ts";
 export type { Receiver, Source } from "./body/body.ts";
 export { hasId, holdsResponse, mayHoldMethod } from "./body/framer.ts";
 export { spanOf } from "./body/id-text.ts";

@@ -36,7 +36,7 @@ export interface Renaming {
   /** @param idText as the server wrote it @returns the id for the client; nothing where the question cannot be put */
   ask(idText: string, method: string): string | undefined;
   /** The server takes a question back. @returns its id for the client, where it is open */
-  cancel(idText: string): string | undefined;
+  takeBack(idText: string): string | undefined;
 }
 
 /** @param bytes one event with its end @returns nothing for a blank line */
@@ -110,7 +110,7 @@ function rename(json: unknown, text: string, event: StreamEvent, renaming: Renam
   const span = spanOf(text, isRequest ? ["id"] : ["params", "requestId"]);
   if (!span) return undefined;
   const idText = text.slice(...span);
-  const id = isRequest ? renaming.ask(idText, message.method) : renaming.cancel(idText);
+  const id = isRequest ? renaming.ask(idText, message.method) : renaming.takeBack(idText);
   if (id === undefined) return isRequest ? "" : undefined;
   if (isRequest) event.question = id;
   return text.slice(0, span[0]) + JSON.stringify(id) + text.slice(span[1]);

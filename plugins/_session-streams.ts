@@ -36,10 +36,17 @@ export class SessionStreams {
   /** A POST of this session: sends it and follows an event stream that answers it. @throws ProxyError */
   async relay(exchange: Exchange, request: UpstreamRequest, send: Send): Promise<Answer> {
     const answer = await detached(request, send);
+    if (exchange.posted?.method === "notifications/cancelled") this.#cancelled(exchange);
     if (!isStream(answer)) return answer;
     const whole = wholeBody(answer);
     if (whole && isPlain(Buffer.from(whole.buffer, whole.byteOffset, whole.length))) return answer;
     return this.#set.follow("p", answer, idTextOf(exchange, request));
+  }
+
+  /** The official SDK clients leave the stream open, and their servers do as well (MCP 2025-11-25, Cancellation). */
+  #cancelled({ message }: Exchange): void {
+    const id = message?.params?.requestId;
+    if (id !== undefined) this.#set.cancelled(JSON.stringify(id));
   }
 
   /**

@@ -6,8 +6,8 @@ import {
   type Mount,
   type ProxyError,
   type Receiver,
+  empty,
   fromSource,
-  memoryStore,
   sourceOf,
 } from "../../core/index.ts";
 import { SessionStreams, type StreamOptions } from "../../plugins/_session-streams.ts";
@@ -81,8 +81,10 @@ export function reader(answer: Answer, { paused = false } = {}) {
 
 export type Reading = ReturnType<typeof reader>;
 
-/** The streams of one session with scripted ends. */
-export function session(options: StreamOptions = {}, version = "2025-11-25") {
+const createId = () => crypto.randomUUID().slice(0, 8);
+
+/** The streams of one session with scripted ends. @param id the same one: the same session in another process */
+export function session(options: StreamOptions = {}, version = "2025-11-25", id: string = createId()) {
   const answers: string[] = [];
   const listens: { lastEventId: string | undefined; signal: AbortSignal }[] = [];
   const log: string[] = [];
@@ -100,7 +102,7 @@ export function session(options: StreamOptions = {}, version = "2025-11-25") {
   const host = {
     mount,
     log: logger,
-    store: memoryStore(),
+    id,
     version,
     async listen(lastEventId: string | undefined, signal: AbortSignal) {
       listens.push({ lastEventId, signal });
@@ -121,6 +123,7 @@ export function session(options: StreamOptions = {}, version = "2025-11-25") {
     }) as unknown as Exchange;
   return {
     streams,
+    id,
     mount,
     answers,
     listens,
@@ -134,6 +137,12 @@ export function session(options: StreamOptions = {}, version = "2025-11-25") {
         { method: "POST", headers: new Headers(), body },
         async () => upstream.answer,
       );
+    },
+    /** Posts the client's `notifications/cancelled`. */
+    async cancel(requestId: number | string) {
+      const message = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId } };
+      const from = { ...exchange(), posted: { kind: "notification", method: message.method }, message } as never;
+      await streams.relay(from, { method: "POST", headers: new Headers(), body: null }, async () => empty(202));
     },
     get: (lastEventId?: string) => streams.get(exchange(lastEventId)),
     /** The text that goes to the server for a response of the client; nothing where it is dropped. */
