@@ -424,7 +424,7 @@ interface AnyServerConfig {
   path?: string | string[];
   /**
    * Public path(s) of the event stream for HTTP+SSE clients (MCP 2024-11-05); their messages are posted beside it, where `messages`
-   * stands in place of the last segment. Without it the plugin `mounts` gives `/{server}/sse`.
+   * stands in place of the last segment. Without it, and without a `path`, the plugin `mounts` gives `/{server}/sse`.
    */
   ssePath?: string | string[];
   /** Added to the root list, for this server only. */

@@ -3,13 +3,15 @@ import {
   type Answer,
   type Outline,
   type Replacement,
+  type Span,
   type UpstreamRequest,
   ask,
+  findMembers,
   isEventStream,
   json,
+  replaceSpans,
   replaceTexts,
 } from "../core/index.ts";
-import { type Span, spanOf, splice } from "./_json-spans.ts";
 
 /** A call under another id. */
 export interface Renamed {
@@ -25,41 +27,42 @@ export interface Renamed {
 /** Largest answer that is read for a client that takes no event stream, in bytes. */
 const MAX_ANSWER = 4 * 1024 * 1024;
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-
 /** Gives a request an id, and where it asks for progress a token, that nobody else uses. */
 export function renameCall(request: UpstreamRequest, outline: Outline, id: string): Renamed {
-  const { body } = request;
-  const text = textOf(body);
-  const idSpan = spanOf(text, ["id"])!;
-  const tokenSpan = spanOf(text, ["params", "_meta", "progressToken"]);
-  const idText = body instanceof Uint8Array ? text.slice(...idSpan) : outline.idText!;
-  const spans: [Span, string][] = [[idSpan, JSON.stringify(id)]];
-  const back: Replacement[] = [{ from: JSON.stringify(id), to: idText }];
-  const tokenText = tokenSpan && text.slice(...tokenSpan);
+  const bytes = bytesOf(request.body);
+  const members = findMembers(bytes, { id: true, params: { _meta: { progressToken: true } } });
+  const idSpan = members?.get("id");
+  const tokenSpan = members?.get("params._meta.progressToken");
+  const sent = JSON.stringify(id);
+  const idText = request.body instanceof Uint8Array ? bytes.toString("utf8", ...idSpan!) : outline.idText!;
+  const edits: [Span, string][] = [[idSpan!, sent]];
+  const back: Replacement[] = [{ from: sent, to: idText }];
+  const tokenText = tokenSpan && bytes.toString("utf8", ...tokenSpan);
   // What is no token is for the server to refuse.
   if (tokenText !== undefined && /^["\d-]/.test(tokenText)) {
     const token = JSON.stringify(`${id}-progress`);
-    spans.push([tokenSpan!, token]);
+    edits.push([tokenSpan!, token]);
     back.push({ from: token, to: tokenText });
   }
-  spans.sort(([a], [b]) => a[0] - b[0]);
-  return { request: { ...request, body: encoder.encode(splice(text, spans)) }, id, idText, back };
+  return { request: { ...request, body: Buffer.concat(replaceSpans(bytes, edits)) }, id, idText, back };
 }
 
 /** The text of the id of the request that a `notifications/cancelled` is about. */
 export function cancelledId({ body }: UpstreamRequest): string | undefined {
-  const text = textOf(body);
-  const span = spanOf(text, ["params", "requestId"]);
-  return span && text.slice(...span);
+  const bytes = bytesOf(body);
+  const span = requestIdIn(bytes);
+  return span && bytes.toString("utf8", ...span);
 }
 
 /** The same notification about another id. */
 export function renameCancelled(request: UpstreamRequest, id: string): UpstreamRequest {
-  const text = textOf(request.body);
-  const span = spanOf(text, ["params", "requestId"])!;
-  return { ...request, body: encoder.encode(splice(text, [[span, JSON.stringify(id)]])) };
+  const bytes = bytesOf(request.body);
+  const edits: [Span, string][] = [[requestIdIn(bytes)!, JSON.stringify(id)]];
+  return { ...request, body: Buffer.concat(replaceSpans(bytes, edits)) };
+}
+
+function requestIdIn(bytes: Buffer): Span | undefined {
+  return findMembers(bytes, { params: { requestId: true } })?.get("params.requestId");
 }
 
 /** The answer to a call that was renamed, as if it had not been. */
@@ -78,6 +81,8 @@ export async function asJson(answer: Answer, id: string): Promise<Answer> {
   return response ? json(response, status) : json(missing, 502);
 }
 
-function textOf(body: UpstreamRequest["body"]): string {
-  return body instanceof Uint8Array ? decoder.decode(body) : JSON.stringify(body);
+function bytesOf(body: UpstreamRequest["body"]): Buffer {
+  return body instanceof Uint8Array
+    ? Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+    : Buffer.from(JSON.stringify(body));
 }

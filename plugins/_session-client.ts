@@ -5,14 +5,12 @@ import {
   type Exchange,
   type Json,
   type Logger,
-  type Message,
   type Mount,
   type Next,
   type Outcome,
   type Outline,
   type Principal,
   ProxyError,
-  type Store,
   type UpstreamRequest,
   discard,
   empty,
@@ -69,9 +67,6 @@ export class ClientSession extends Lease implements StreamsHost {
   get log(): Logger {
     return this.sessions.log;
   }
-  get store(): Store {
-    return this.sessions.app.store;
-  }
   get version(): string {
     return this.client.version;
   }
@@ -100,7 +95,6 @@ export class ClientSession extends Lease implements StreamsHost {
     if (outline?.kind === "response") return this.#answered(exchange, request, next, outline);
     if (outline !== undefined) return this.streams.relay(exchange, request, (again) => this.send(again, next, outline));
     if (request.method === "DELETE") return this.#delete(request, next);
-    this.fields = request.headers;
     return this.streams.get(exchange, request, (again) => this.send(again, next, undefined));
   }
 
@@ -116,9 +110,10 @@ export class ClientSession extends Lease implements StreamsHost {
   }
 
   async #answered(exchange: Exchange, request: UpstreamRequest, next: Next, outline: Outline): Promise<Answer> {
-    const message = request.body instanceof Uint8Array ? exchange.message! : (request.body as Message);
-    const body = this.streams.answered(message, request.body!);
-    return body === undefined ? empty(202) : this.send({ ...request, body }, next, outline);
+    const { body } = request;
+    const message = body instanceof Uint8Array ? exchange.message! : body!;
+    const known = this.streams.answered(message, body!);
+    return known === undefined ? empty(202) : this.send({ ...request, body: known }, next, outline);
   }
 
   /** The session is over for its client, whatever the server says to that. */

@@ -1,5 +1,6 @@
 /** What a proxy says to a server by itself: it opens a session, asks whether one is still known, and ends it. */
-import { type Call, type Json, type Mount, ProxyError, ask, discard, isProxyError } from "../core/index.ts";
+import { type Call, type Json, type Mount, ProxyError, ask, discard } from "../core/index.ts";
+import { isLost, namesSession } from "./_session-refusals.ts";
 
 /** A session as a server opened it. */
 export interface Opened {
@@ -27,8 +28,6 @@ const OF_THE_MESSAGE = [
   "mcp-name",
   SESSION_ID,
 ];
-/** What servers say of a session that they do not know (any more), beside 404: the SDK's examples say it with 400. */
-const UNKNOWN_SESSION = /\bsession\b|not initialized/i;
 
 /** The fields of a client's request for a request of the proxy's own on its behalf. */
 export function ownFields(of: Headers | undefined, more: Record<string, string | undefined> = {}): Headers {
@@ -95,14 +94,4 @@ export async function isForgotten(call: Call, id: string, fields?: Headers): Pro
   } catch (cause) {
     return isLost(cause);
   }
-}
-
-/** Whether a refusal is about the session. @param text of the error, or the whole body */
-export function namesSession(text: string | undefined): boolean {
-  return text !== undefined && UNKNOWN_SESSION.test(text);
-}
-
-/** A driver has no such session: no byte has left. */
-export function isLost(cause: unknown): boolean {
-  return isProxyError(cause) && cause.code === "SESSION_NOT_FOUND";
 }

@@ -10,23 +10,16 @@ import {
   type Session,
   type State,
   type UpstreamRequest,
-  collect,
   discard,
   empty,
-  fromResponse,
 } from "../core/index.ts";
-import { SESSION_ID, endSession, isForgotten, isLost, namesSession } from "./_session-handshake.ts";
+import { SESSION_ID, endSession, isForgotten } from "./_session-handshake.ts";
 import type { MountSessions } from "./_session-mount.ts";
+import { isLost, isSafeToRepeat, readRefusal } from "./_session-refusals.ts";
 import { upstreamSession } from "./_upstream-session.ts";
 
-/** Asking twice changes nothing, or only what the first time would have changed. */
-const SAFE =
-  /^(?:ping|initialize|prompts\/get|resources\/(?:read|subscribe|unsubscribe)|completion\/complete|logging\/setLevel|[a-z]+(?:\/[a-z]+)?\/list)$/;
 /** Between two attempts to open a lost session again, in milliseconds: doubles up to the second. */
 const BACKOFF = [250, 5000] as const;
-/** Largest refusal that is read, in bytes. */
-const MAX_REFUSAL = 8192;
-
 /** One request on its way. */
 interface Sent {
   request: UpstreamRequest;
@@ -155,7 +148,8 @@ export abstract class Lease implements Session {
     // Whoever asked is gone with the session.
     if (outline?.kind === "response") return empty(202);
     const renewed = this.renew(used);
-    if (left && !isSafe(sent)) {
+    // What a stream of the lost session had is lost too: its successor would be another stream.
+    if ((left && !isSafe(sent)) || sent.request.headers.has("last-event-id")) {
       renewed.catch((cause: unknown) => this.sessions.log.debug(() => `${server}: no new session (${String(cause)})`));
       throw new ProxyError("SERVER_LOST_SESSION", { server });
     }
@@ -196,18 +190,4 @@ export abstract class Lease implements Session {
 
 function isSafe({ request, outline }: Sent): boolean {
   return request.method === "GET" || (outline !== undefined && isSafeToRepeat(outline));
-}
-
-/** Whether a message may reach the server twice. */
-export function isSafeToRepeat({ kind, method }: Outline): boolean {
-  return kind === "notification" || (method !== undefined && SAFE.test(method));
-}
-
-/** Reads a refusal. @returns it, to be sent on, and whether it names the session */
-export async function readRefusal(answer: Answer): Promise<[Answer, boolean]> {
-  const length = Number(answer.headers.get("content-length") ?? 0);
-  if (length > MAX_REFUSAL || answer.body.kind === "empty") return [answer, false];
-  const bytes = await collect(answer, MAX_REFUSAL);
-  const { body } = fromResponse(new Response(bytes as Uint8Array<ArrayBuffer>));
-  return [{ ...answer, body }, namesSession(new TextDecoder().decode(bytes))];
 }

@@ -5,24 +5,19 @@ import {
   type Exchange,
   type Next,
   type Outline,
-  type Principal,
   type UpstreamRequest,
   discard,
   empty,
-  isProxyError,
 } from "../core/index.ts";
 import { asJson, cancelledId, renameCall, renameCancelled, restored } from "./_session-calls.ts";
 import { SESSION_ID, VERSION_FIELD } from "./_session-handshake.ts";
-import { isSafeToRepeat, readRefusal } from "./_session-lease.ts";
 import type { MountSessions } from "./_session-mount.ts";
+import { Need } from "./_session-need.ts";
 import type { PooledLease } from "./_session-pooled.ts";
 import { Pool } from "./_session-pool.ts";
+import { isSafeToRepeat, readRefusal } from "./_session-refusals.ts";
 import { upstreamRequest } from "./_upstream-session.ts";
 
-/** That a server needs no session is taken for granted this long, in milliseconds. */
-const HORIZON = 600_000;
-/** A server that could not be asked is not asked again for this long, in milliseconds. */
-const PAUSE = 1000;
 const BOTH = "application/json, text/event-stream";
 
 /** One request of a client without a session. */
@@ -36,10 +31,7 @@ interface Asked {
 export class Sessionless {
   readonly #sessions: MountSessions;
   readonly pool: Pool;
-  #need: "unknown" | "none" | "required";
-  #learnedAt = 0;
-  #pausedUntil = 0;
-  #asking: Promise<void> | undefined;
+  readonly need: Need;
   /** Calls under way, by the id that the server knows. */
   readonly #calls = new Map<string, { lease: PooledLease; idText: string }>();
   #count = 0;
@@ -48,50 +40,15 @@ export class Sessionless {
     this.#sessions = sessions;
     this.pool = new Pool(sessions);
     // Other transports have one connection or process for each session.
-    this.#need = sessions.mount.transport === "http" ? "unknown" : "required";
-  }
-
-  /** The server keeps sessions, as far as that is known. */
-  get isRequired(): boolean {
-    return this.#need === "required";
-  }
-
-  /** What an answer showed. */
-  learn(required: boolean): void {
-    if (this.#need !== "unknown") return;
-    this.#need = required ? "required" : "none";
-    this.#learnedAt = performance.now();
+    this.need = new Need(this.pool, sessions.mount.transport !== "http");
   }
 
   /** @param outline of what is posted; `undefined` for GET and DELETE @throws ProxyError */
   forward(exchange: Exchange, request: UpstreamRequest, next: Next, outline: Outline | undefined): Promise<Answer> {
     if (outline === undefined) return next(request).then(this.#passed);
     const asked = { exchange, request, next, outline };
-    if (this.#need === "none") return this.#pass(asked);
-    return this.#need === "required" ? this.#serve(asked) : this.#try(asked);
-  }
-
-  /** Finds out whether the server keeps sessions. @param fields of a client's request @throws ProxyError when it does not answer in time */
-  ask(principal: Principal, fields: Headers): Promise<void> {
-    if (this.#need !== "unknown" || performance.now() < this.#pausedUntil) return Promise.resolve();
-    return (this.#asking ??= this.#ask(principal, fields).finally(() => (this.#asking = undefined)));
-  }
-
-  async #ask(principal: Principal, fields: Headers): Promise<void> {
-    try {
-      const found = await this.pool.lease(principal, fields);
-      if (typeof found !== "number") {
-        this.learn(found !== undefined);
-        if (found) this.pool.left(found);
-        return;
-      }
-      // Any other refusal comes from a server that knows no `initialize`.
-      if (found < 500 && ![401, 403, 408, 425, 429].includes(found)) return this.learn(false);
-    } catch (cause) {
-      // Otherwise the request finds out by itself.
-      if (!isProxyError(cause) || !cause.code.startsWith("UPSTREAM_") || cause.code === "UPSTREAM_TIMEOUT") throw cause;
-    }
-    this.#pausedUntil = performance.now() + PAUSE;
+    if (this.need.isRequired) return this.#serve(asked);
+    return this.need.isKnown ? this.#pass(asked) : this.#try(asked);
   }
 
   /** Nothing is known yet: what may be asked twice is tried as it is. */
@@ -99,15 +56,15 @@ export class Sessionless {
     const { exchange, request, outline } = asked;
     if (outline.kind !== "request") return this.#pass(asked);
     if (!isSafeToRepeat(outline)) {
-      await this.ask(exchange.principal, request.headers);
-      return this.isRequired ? this.#serve(asked) : this.#pass(asked);
+      await this.need.ask(exchange.principal, request.headers);
+      return this.need.isRequired ? this.#serve(asked) : this.#pass(asked);
     }
     const answer = await this.#pass(asked);
-    if (answer.status < 300) this.learn(false);
+    if (answer.status < 300) this.need.learn(false);
     if (answer.status !== 400 && answer.status !== 404) return answer;
     const [kept] = await readRefusal(answer);
-    await this.ask(exchange.principal, request.headers);
-    if (!this.isRequired) return kept;
+    await this.need.ask(exchange.principal, request.headers);
+    if (!this.need.isRequired) return kept;
     discard(kept);
     return this.#serve(asked);
   }
@@ -130,8 +87,7 @@ export class Sessionless {
   /** Made once, since a request to a server without sessions must cost next to nothing. */
   readonly #passed = (answer: Answer): Answer => {
     answer.headers.delete(SESSION_ID);
-    if (answer.status === 400 && this.#need === "none" && performance.now() - this.#learnedAt > PAUSE)
-      this.#need = "unknown";
+    if (answer.status === 400) this.need.doubt();
     return answer;
   };
 
@@ -187,7 +143,7 @@ export class Sessionless {
 
   /** Called now and then. */
   look(): void {
-    if (this.#need === "none" && performance.now() - this.#learnedAt > HORIZON) this.#need = "unknown";
+    this.need.look();
     this.pool.look();
   }
 

@@ -12,6 +12,7 @@ import {
   type UpstreamRequest,
   discard,
 } from "../core/index.ts";
+import { Caps } from "./_session-caps.ts";
 import { ClientSession } from "./_session-client.ts";
 import { SESSION_ID, endSession } from "./_session-handshake.ts";
 import type { Ledger } from "./_session-ledger.ts";
@@ -19,14 +20,12 @@ import { Sessionless } from "./_session-less.ts";
 import type { SessionsSettings } from "./_session-options.ts";
 import { bindingOf, createKey, handshakeOf, openContent, sealContent } from "./_session-token.ts";
 
-/** In seconds: a session may end at any time. */
-const RETRY_AFTER = "10";
-
 export class MountSessions {
   readonly app: App;
   readonly mount: Mount;
   readonly settings: SessionsSettings;
   readonly ledger: Ledger;
+  readonly caps: Caps;
   readonly sessionless: Sessionless;
   /** Sessions that were opened anew. */
   healed = 0;
@@ -34,15 +33,13 @@ export class MountSessions {
   clock: number = performance.now();
   readonly #byToken = new Map<string, ClientSession>();
   readonly #byKey = new Map<string, ClientSession>();
-  /** By the id of a principal. */
-  readonly #counts = new Map<string, number>();
-  #total = 0;
 
   constructor(app: App, mount: Mount, settings: SessionsSettings, ledger: Ledger) {
     this.app = app;
     this.mount = mount;
     this.settings = settings;
     this.ledger = ledger;
+    this.caps = new Caps(mount.server, settings);
     this.sessionless = new Sessionless(this);
   }
 
@@ -64,14 +61,14 @@ export class MountSessions {
     // Others may have waited for the same; and one session id may be written in several ways.
     const found = this.#byKey.get(content.key);
     if (found) return found;
-    this.claim(principal);
+    this.caps.claim(principal);
     return this.#keep(new ClientSession(this, principal, { ...content, ...pick(known) }, token, false));
   }
 
   /** A client's `initialize`. @throws ProxyError */
   async begin(exchange: Exchange, request: UpstreamRequest, next: Next): Promise<Answer> {
     const { principal } = exchange;
-    this.claim(principal);
+    this.caps.claim(principal);
     let session: ClientSession | undefined;
     try {
       request.headers.delete(SESSION_ID);
@@ -79,7 +76,7 @@ export class MountSessions {
       const answer = await next({ ...request, signal: request.signal ?? new AbortController().signal });
       const id = answer.headers.get(SESSION_ID);
       answer.headers.delete(SESSION_ID);
-      if (answer.status < 300) this.sessionless.learn(id !== null);
+      if (answer.status < 300) this.sessionless.need.learn(id !== null);
       if (id === null) return answer;
       if (answer.status < 300 && !exchange.signal.aborted) session = await this.#create(exchange, id, answer, request);
       else void endSession(this.#callFor(principal), id, request.headers);
@@ -87,7 +84,7 @@ export class MountSessions {
       discard(answer);
       throw new ProxyError("CLIENT_GONE");
     } finally {
-      if (session === undefined) this.release(principal);
+      if (session === undefined) this.caps.release(principal);
     }
   }
 
@@ -145,38 +142,8 @@ export class MountSessions {
     session.ended = true;
     this.#byToken.delete(session.token);
     this.#byKey.delete(session.key);
-    this.release(session.principal);
+    this.caps.release(session.principal);
     session.streams.end();
-  }
-
-  /** One session more. @throws ProxyError where there are as many as may be */
-  claim({ id }: Principal): void {
-    const { maxPerPrincipal, maxSessions } = this.settings;
-    const count = this.#counts.get(id) ?? 0;
-    const headers = { "retry-after": RETRY_AFTER };
-    const { server } = this.mount;
-    if (count >= maxPerPrincipal) throw new ProxyError("TOO_MANY_SESSIONS", { server, headers });
-    if (this.#total >= maxSessions) throw new ProxyError("SESSIONS_EXHAUSTED", { server, headers });
-    this.#counts.set(id, count + 1);
-    this.#total++;
-  }
-
-  release({ id }: Principal): void {
-    const count = this.#counts.get(id)! - 1;
-    if (count > 0) this.#counts.set(id, count);
-    else this.#counts.delete(id);
-    this.#total--;
-  }
-
-  /** Called every second: what streams and questions have waited long enough. */
-  check(): void {
-    const now = performance.now();
-    for (const session of this.#byKey.values()) session.streams.check(now);
-  }
-
-  /** The proxy closes: sessions go on at the server, their streams do not. */
-  close(): void {
-    for (const session of this.#byKey.values()) session.streams.end();
   }
 
   /** Called now and then: ends what is idle or too old, and tells replicas what is in use. */
@@ -192,6 +159,17 @@ export class MountSessions {
     }
     this.sessionless.look();
     await Promise.all(work);
+  }
+
+  /** Called every second. */
+  check(): void {
+    const now = performance.now();
+    for (const { streams } of this.#byKey.values()) if (streams.active > 0) streams.check(now);
+  }
+
+  /** The proxy closes: sessions go on at the server, their streams do not. */
+  close(): void {
+    for (const { streams } of this.#byKey.values()) streams.end();
   }
 
   /** Its id stays good: with the next request the server gets a new session. */

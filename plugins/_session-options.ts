@@ -1,5 +1,5 @@
 import { ProxyError } from "../core/index.ts";
-import type { StreamOptions } from "./_session-streams.ts";
+import { type StreamOptions, readStreamOptions } from "./_session-stream-options.ts";
 
 /** Options of `sessions`. Times are in milliseconds. */
 export interface SessionsOptions extends StreamOptions {
@@ -41,6 +41,7 @@ export function readSettings(options: SessionsOptions): SessionsSettings {
   for (const [name, value] of Object.entries({ maxPerPrincipal, maxSessions }))
     if (!Number.isInteger(value) || value < 1) refuse(`${name} must be a whole number above 0.`);
   if (sessionless !== "pooled" && sessionless !== "fresh") refuse('sessionless must be "pooled" or "fresh".');
+  readStreamOptions(streams);
   return { idleTimeout, maxAge, maxPerPrincipal, maxSessions, sessionless, streams };
 }
 

@@ -47,7 +47,7 @@ export class Pool {
   async #begin(principal: Principal, fields: Headers): Promise<PooledLease | number | undefined> {
     const sessions = this.#sessions;
     const { app, mount } = sessions;
-    sessions.claim(principal);
+    sessions.caps.claim(principal);
     let lease: PooledLease | undefined;
     try {
       const reason = "a session for calls that have none";
@@ -63,7 +63,7 @@ export class Pool {
       this.#open.add(lease);
       return lease;
     } finally {
-      if (lease === undefined) sessions.release(principal);
+      if (lease === undefined) sessions.caps.release(principal);
     }
   }
 
@@ -85,7 +85,7 @@ export class Pool {
     lease.ended = true;
     this.#open.delete(lease);
     if (this.#sessions.settings.sessionless === "pooled") this.#shared.delete(lease.principal.id);
-    this.#sessions.release(lease.principal);
+    this.#sessions.caps.release(lease.principal);
     return lease.goodbye();
   }
 

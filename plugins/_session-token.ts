@@ -42,14 +42,14 @@ export function createKey(): string {
 }
 
 /** Whose session: with another caller or server its id opens nothing. */
-export function bindingOf(principal: Principal, mount: Mount): string {
-  return JSON.stringify([principal.id, mount.server, mount.upstream]);
+export function bindingOf(principal: Principal, mount: Mount): readonly string[] {
+  return [principal.id, mount.server, mount.upstream];
 }
 
 export async function sealContent(
   { sealer, store }: { sealer: Sealer; store: Store },
   { key, upstreamId, handshake, expiresAt }: SessionContent,
-  binding: string,
+  binding: readonly string[],
 ): Promise<string> {
   const whole = [key, expiresAt, upstreamId, handshake ?? null];
   const forms = [whole, whole.slice(0, 3), whole.slice(0, 2)].map((form) => JSON.stringify(form));
@@ -66,7 +66,7 @@ export async function sealContent(
 export async function openContent(
   { sealer, store }: { sealer: Sealer; store: Store },
   token: string,
-  binding: string,
+  binding: readonly string[],
 ): Promise<SessionContent | undefined> {
   const text = sealer.open("session", token, binding);
   if (text === undefined) return undefined;

@@ -104,8 +104,7 @@ function opensStream({ request }: Exchange): boolean {
 
 function refuseStream(exchange: Exchange, answer: Answer): Answer | undefined {
   // What the proxy or a plugin answers has no server behind it, or is here already.
-  if (!exchange.asked && exchange.session === undefined) return;
-  if (exchange.request.method !== "GET" || answer.body.kind !== "stream") return;
+  if (!exchange.asked || exchange.request.method !== "GET" || answer.body.kind !== "stream") return;
   if (!opensStream(exchange)) return;
   const { mount } = exchange;
   const refused = refusedStream(answer);

@@ -109,7 +109,7 @@ async function openAgain(exchange: Exchange, token: string, anyEra: boolean): Pr
   if (session) return session.enter(exchange);
   const error = new ProxyError(isValid ? "SESSION_NOT_FOUND" : "INVALID_SESSION", { server: mount.server });
   // The body may yet say that it is a modern request, and a server without sessions does not care.
-  const open = (anyEra && request.method === "POST") || (isValid && !state.sessionless.isRequired);
+  const open = (anyEra && request.method === "POST") || (isValid && !state.sessionless.need.isRequired);
   if (!open) throw error;
   exchange.set(refusal, error);
 }
@@ -125,8 +125,8 @@ async function refuse(
 ): Promise<Answer> {
   request.headers.delete(SESSION_ID);
   if (error.code === "INVALID_SESSION") throw error;
-  await sessionless.ask(exchange.principal, request.headers);
-  if (sessionless.isRequired) throw error;
+  await sessionless.need.ask(exchange.principal, request.headers);
+  if (sessionless.need.isRequired) throw error;
   return sessionless.forward(exchange, request, next, outline);
 }
 

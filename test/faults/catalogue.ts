@@ -23,6 +23,8 @@ export const CATALOGUE: Readonly<Record<string, string>> = {
   "LC-08": "a server whose GET fails and whose POST works",
   "LC-09": "the breaker: what opens it, what closes it, what never counts",
   "LC-10": "a server that is down at the start; a port that is taken",
+  "SE-01": "one caller's session in the hands of another, by every transport",
+  "SE-02": "a session of one mount at another; what a mount allows now",
   "AU-01": "a client's credentials, with several servers",
   "AU-03": "every route with every method, without credentials",
   "AU-04": "Host and Origin: strangers, look-alikes, duplicates, preflights",
