@@ -1,5 +1,6 @@
 /** Configuration in, h3 app out: the path table, what is refused outside of it, and the life of the plugins. */
 import { H3, type H3Event } from "h3";
+import { AtExit } from "./at-exit.ts";
 import { Bag } from "./bag.ts";
 import { callServer } from "./call.ts";
 import { ClientMemory } from "./clients.ts";
@@ -87,8 +88,10 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   const config = applyConfigHooks(input);
   // Random, so that two proxies do not meet in one log, and know their own requests.
   const name = crypto.randomUUID().slice(0, 8);
+  const exit = new AtExit();
   const shared: Shared = {
     log,
+    atExit: (run) => exit.add(run),
     timers: new Timers(),
     deadlines: new Deadlines(),
     clients: new ClientMemory(),

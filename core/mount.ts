@@ -27,6 +27,8 @@ export interface Shared {
   via: string;
   /** Longest time that a client takes nothing of what waits for it, in milliseconds; 0 is no limit. */
   writeTimeout: number;
+  /** See {@link DriverHost}. */
+  atExit: DriverHost["atExit"];
   /** Speaks to a server. */
   connect: (name: string, config: ServerConfig, host: DriverHost) => Driver;
 }

@@ -451,6 +451,8 @@ export interface StdioServerConfig extends AnyServerConfig {
   shared?: boolean;
   /** A process that nothing was asked of for this long is stopped, in milliseconds; the next request starts another. 0 means never. @default 0 */
   idleTimeout?: number;
+  /** Processes at a time; a session more is answered 503. @default 100 */
+  maxProcesses?: number;
   url?: undefined;
   headers?: undefined;
   auth?: undefined;

@@ -14,6 +14,7 @@ export class EventReader {
   retry: number | undefined;
   readonly #limit: number;
   readonly #onMessage: (data: Buffer) => void;
+  readonly #onOther: ((type: string, data: Buffer) => void) | undefined;
   /** The line that has not ended yet. */
   #line: Buffer[] = [];
   #data: Buffer[] = [];
@@ -28,10 +29,12 @@ export class EventReader {
   /**
    * @param limit of one event, in bytes
    * @param onMessage gets the data of each `message` event on one line: in JSON a line end is white space
+   * @param onOther the same of events of other types
    */
-  constructor(limit: number, onMessage: (data: Buffer) => void) {
+  constructor(limit: number, onMessage: (data: Buffer) => void, onOther?: (type: string, data: Buffer) => void) {
     this.#limit = limit;
     this.#onMessage = onMessage;
+    this.#onOther = onOther;
   }
 
   /** @throws ProxyError `UPSTREAM_TOO_LARGE` */
@@ -82,15 +85,16 @@ export class EventReader {
 
   #dispatch(): void {
     const data = this.#data;
-    const isMessage = this.#type === "" || this.#type === "message";
+    const type = this.#type || "message";
     if (this.#id !== undefined) this.lastId = this.#id;
     this.#data = [];
     this.#type = "";
     this.#size = 0;
-    if (data.length === 0 || !isMessage) return;
+    if (data.length === 0) return;
     const whole = data.length === 1 ? data[0]! : Buffer.concat(data.flatMap((line) => [line, SPACE]));
+    if (type !== "message") this.#onOther?.(type, whole);
     // MCP 2025-11-25, Transports: an event with an id and empty data only says where to resume.
-    if (whole.length > 0) this.#onMessage(whole);
+    else if (whole.length > 0) this.#onMessage(whole);
   }
 }
 

@@ -14,6 +14,7 @@ export const CATALOGUE: Readonly<Record<string, string>> = {
   "ST-09": "every way to write an event stream",
   "ST-10": "line ends and NUL within what is emitted again",
   "ST-11": "an event beyond the limit, a line without an end",
+  "ST-13": "HTTP+SSE servers: endpoints that lead elsewhere, odd streams, lost streams",
   "ST-14": "a server that answers before the request body has ended",
   "LC-01": "SIGTERM with open streams, slow calls and idle connections",
   "LC-02": "the same with `CI` and `TEST` set; a second signal; SIGINT",
