@@ -63,7 +63,7 @@ describe("SDK clients over stdio", () => {
 
   test("v2, modern: nothing but requests that stand alone; cancel closes, changes arrive on the listen stream", async () => {
     const server = await use(startModernServer());
-    const { client, close, notification } = await use(
+    const { client, close } = await use(
       connectV2Over(new StdioV2({ ...cliCommand(["connect", server.url]), stderr: "inherit" }), { mode: "modern" }),
     );
     expect((await client.listTools()).tools.map(({ name }) => name)).toContain("echo");
@@ -83,9 +83,58 @@ describe("SDK clients over stdio", () => {
       "mcp-name": "slow",
       "mcp-protocol-version": "2026-07-28",
     });
-    void notification;
     await close();
   });
+
+  test("a server of HTTP+SSE: the same, over one stream each way", async () => {
+    const server = await use(startLegacyServer());
+    const servers = { one: { url: server.url, path: "/mcp", ssePath: "/sse" } };
+    const proxy = await use(startProxy({ servers, plugins: [standard()] }));
+    const { client, close, notification } = await use(
+      connectOver(
+        new StdioV1({ ...cliCommand(["connect", `${proxy.url}/sse`, "--transport", "sse"]), stderr: "inherit" }),
+        {
+          capabilities: { sampling: {} },
+          handlers: {
+            "sampling/createMessage": () => ({ role: "assistant", content: { type: "text", text: "42" }, model: "m" }),
+          },
+        },
+      ),
+    );
+    expect(JSON.stringify(await client.callTool({ name: "ask" }))).toContain("42");
+    await server.notifyToolsChanged();
+    await notification("notifications/tools/list_changed");
+    await close();
+    await server.request(({ method }) => method === "DELETE");
+  });
+});
+
+test("a modern client's listen stream stays open beside its calls, until it is cancelled", async () => {
+  const server = await use(startModernServer());
+  const client = await use(rawStdio(["connect", server.url]));
+  const meta = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+  };
+  const say = (id: string, method: string, params: object) =>
+    client.say(JSON.stringify({ jsonrpc: "2.0", id, method, params: { ...params, _meta: meta } }));
+  say("l", "subscriptions/listen", { notifications: { toolsListChanged: true } });
+  await client.heard("notifications/subscriptions/acknowledged");
+  say("c", "tools/call", { name: "echo", arguments: { text: "x" } });
+  await client.heard('"id":"c"');
+  server.notifyToolsChanged();
+  await client.heard("notifications/tools/list_changed");
+  const before = client.lines.length;
+  client.say('{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"l"}}');
+  say("d", "tools/list", {});
+  await client.heard('"id":"d"');
+  server.notifyToolsChanged();
+  say("e", "tools/list", {});
+  await client.heard('"id":"e"');
+  expect(client.lines).toHaveLength(before + 2);
+  expect(server.requests.map(({ body }) => (body as { method: string }).method)).not.toContain(
+    "notifications/cancelled",
+  );
 });
 
 /** A session-keeping server, scripted. */
