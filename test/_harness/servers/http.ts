@@ -35,6 +35,7 @@ export interface RecordingServer {
 export async function recordingServer(
   handle: (recorded: RecordedRequest, request: IncomingMessage, response: ServerResponse) => Promise<void>,
   intercept: Intercept = () => false,
+  wanted = 0,
 ): Promise<RecordingServer & { stop(): Promise<void> }> {
   const log: Journal<RecordedRequest> = journal(
     ({ method, target, body }) => `${method} ${target} ${JSON.stringify(body) ?? ""}`,
@@ -56,7 +57,7 @@ export async function recordingServer(
     await handle(recorded, request, response);
   }
 
-  const port = await listen(server);
+  const port = await listen(server, wanted);
   return {
     port,
     url: `http://127.0.0.1:${port}/mcp`,
