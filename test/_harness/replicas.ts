@@ -57,6 +57,7 @@ export async function replicas(use: Use, { kills, rate, clients }: ReplicaOption
     answers: calls.length - errors.length,
     errors,
     initialized: balancer.methods.initialize ?? 0,
-    upstreamSessions: server.requests.filter(({ body }) => (body as { method?: string })?.method === "initialize").length,
+    upstreamSessions: server.requests.filter(({ body }) => (body as { method?: string })?.method === "initialize")
+      .length,
   };
 }
