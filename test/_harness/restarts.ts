@@ -62,13 +62,17 @@ export async function restarts(
   }
   const calls = await calling;
   const errors = calls.filter(({ error }) => error !== undefined);
-  const after = errors.map(({ from }) => from - Math.max(0, ...windows.map(({ to }) => to).filter((to) => to <= from)));
+  const late = windows.flatMap(({ to }, i) =>
+    errors
+      .filter((call) => call.from > to && call.to < (windows[i + 1]?.from ?? Infinity))
+      .map((call) => call.from - to),
+  );
   return {
     balance: book.balance(),
     answers: calls.length - errors.length,
     errors,
     outside: errors.filter((call) => !windows.some(({ from, to }) => call.to >= from && call.from <= to + recovery)),
-    slowest: Math.max(0, ...after.filter((late) => late < every)),
+    slowest: Math.max(0, ...late),
     initialized: new Set([...ids, ...callers.map(({ transport }) => transport.sessionId)]).size,
   };
 }

@@ -9,6 +9,6 @@ test("LC-04 a server with sessions that restarts five times at 200 calls a secon
   const { balance, answers, outside, initialized } = report;
   expect(balance).toMatchObject({ lost: [], duplicated: [], misrouted: [], executedTwice: [], invented: [] });
   expect(outside.slice(0, 5)).toEqual([]);
-  expect(answers).toBeGreaterThan(balance.sent / 2);
+  expect(answers).toBeGreaterThan(balance.sent / 3);
   expect(initialized, "sessions that clients had").toBe(10);
 });

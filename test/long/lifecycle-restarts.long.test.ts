@@ -12,6 +12,6 @@ test("LC-04 a server with sessions that restarts 20 times in 60 s at 200 calls a
   );
   expect(balance).toMatchObject({ lost: [], duplicated: [], misrouted: [], executedTwice: [], invented: [] });
   expect(outside.slice(0, 5)).toEqual([]);
-  expect(answers).toBeGreaterThan(balance.sent * 0.7);
+  expect(answers).toBeGreaterThan(balance.sent / 2);
   expect(initialized, "sessions that clients had").toBe(20);
 });

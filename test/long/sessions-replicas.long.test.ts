@@ -12,6 +12,6 @@ test("two proxies with one secret, of which one is killed every second for 30 s"
     `replicas ${task.file.projectName}: ${balance.sent} calls, ${answers} answered, ${errors.length} errors, ${upstreamSessions} sessions at the server for ${CLIENTS} clients`,
   );
   expect(balance).toMatchObject({ lost: [], duplicated: [], misrouted: [], executedTwice: [], invented: [] });
-  expect(answers).toBeGreaterThan(balance.sent * 0.9);
+  expect(answers).toBeGreaterThan(balance.sent * 0.8);
   expect(initialized).toBe(CLIENTS);
 });
