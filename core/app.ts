@@ -1,5 +1,6 @@
 /** Configuration in, h3 app out: the path table, what is refused outside of it, and the life of the plugins. */
 import { H3, type H3Event } from "h3";
+import { AtExit } from "./at-exit.ts";
 import { Bag } from "./bag.ts";
 import { callServer } from "./call.ts";
 import { ClientMemory } from "./clients.ts";
@@ -11,11 +12,12 @@ import { type RequestContext, createDoor, refusal } from "./front/door.ts";
 import { type Running, serveMount, serveRoute } from "./front/http.ts";
 import type { Inbound } from "./front/inbound.ts";
 import { toResponse } from "./front/outlet.ts";
+import { SseFront } from "./front/sse.ts";
 import { WebRequest } from "./front/web-request.ts";
 import { orderPlugins } from "./hooks.ts";
 import { type Logger, SILENT } from "./log.ts";
 import { MountRuntime, type Shared } from "./mount.ts";
-import { type PathClaim, PathTable, shape } from "./paths.ts";
+import { type PathClaim, PathTable, messagesPath, shape } from "./paths.ts";
 import { createPublicOrigin } from "./public-url.ts";
 import { RoutePath, checkRoute } from "./routes.ts";
 import type { PenstockServer, ServeOptions } from "./serve.ts";
@@ -25,6 +27,11 @@ import { createSealer, createSecret } from "./seal.ts";
 import { memoryStore } from "./memory-store.ts";
 import { createDriver } from "./upstream/driver.ts";
 import type { App, Json, Mount, PenstockConfig, Plugin } from "./types.ts";
+
+/** Of paths that no other client uses. */
+const OLD = " (HTTP+SSE)";
+
+type Serve = (inbound: Inbound) => Promise<Outgoing>;
 
 /** A running proxy. */
 export interface Penstock {
@@ -72,8 +79,10 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   const config = applyConfigHooks(input);
   // Random, so that two proxies do not meet in one log, and know their own requests.
   const name = crypto.randomUUID().slice(0, 8);
+  const exit = new AtExit();
   const shared: Shared = {
     log,
+    atExit: (run) => exit.add(run),
     timers: new Timers(),
     deadlines: new Deadlines(),
     clients: new ClientMemory(),
@@ -100,14 +109,15 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   const origin = createPublicOrigin(config);
   const store = config.store ?? memoryStore();
   const sealer = createSealer([config.secret ?? createSecret()].flat());
-  /** Mounts by the paths that have no parameter: no pattern is more specific, so most requests need no router. */
-  const direct = new Map<string, MountRuntime>();
+  /** Who serves the paths that have no parameter: no pattern is more specific, so most requests need no router. */
+  const direct = new Map<string, Serve>();
   const enter = createDoor({
     guards,
     log,
     route(inbound) {
-      const mount = direct.get(inbound.target);
-      return mount ? serveMount(mount, inbound, running) : routed(inbound);
+      const query = inbound.target.indexOf("?");
+      const serve = direct.get(query === -1 ? inbound.target : inbound.target.slice(0, query));
+      return serve ? serve(inbound) : routed(inbound);
     },
   });
   /** h3 finds who answers; the answer itself goes beside it, since it need not be a web `Response`. */
@@ -121,13 +131,18 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   const routes = new Map<string, RoutePath>();
   const reports: ((mount: Mount) => Json | void)[] = [];
   for (const mount of mounts) {
-    for (const path of mount.paths) {
-      table.claim({ path, methods: "all", owner: `server '${mount.server}'`, access: "mount" });
-      if (!/[:*]/.test(path)) direct.set(path, mount);
+    const claim = (path: string, methods: string, serve: Serve, how = "") => {
+      table.claim({ path, methods, owner: `server '${mount.server}'${how}`, access: "mount" });
+      if (!/[:*]/.test(path)) direct.set(path, serve);
       app.all(path, async (event) => {
-        context(event).outgoing = await serveMount(mount, context(event).inbound, running);
+        context(event).outgoing = await serve(context(event).inbound);
       });
-    }
+    };
+    for (const path of mount.paths) claim(path, "all", (inbound) => serveMount(mount, inbound, running));
+    const sse = new SseFront(mount, running);
+    for (const path of mount.ssePaths) claim(path, "GET", (inbound) => sse.open(inbound), OLD);
+    for (const path of new Set(mount.ssePaths.map(messagesPath)))
+      claim(path, "POST", (inbound) => sse.post(inbound), OLD);
   }
 
   let draining = false;

@@ -36,6 +36,7 @@ const server = z.strictObject({
   transport: z.literal("http").optional(),
   headers: strings.optional(),
   path: z.union([path, z.array(path).min(1, "at least one path")]).optional(),
+  ssePath: z.union([path, z.array(path).min(1, "at least one path")]).optional(),
   plugins,
   timeouts: z.strictObject({ connect: ms, headers: ms, call: ms, body: ms, stream: ms }).partial().optional(),
   tls: z
@@ -159,6 +160,9 @@ function allowedKeys(path: readonly PropertyKey[]): string {
   return shape || inner ? `Allowed are ${Object.keys((inner ?? shape)!).join(", ")}.` : "";
 }
 
+/** Texts that hold no secret. */
+const SHOWN: ReadonlySet<PropertyKey | undefined> = new Set(["transport", "path", "ssePath"]);
+
 /** A value may hold a secret: only what cannot is shown. */
 function describe(path: readonly PropertyKey[], value: unknown): string {
   if (Array.isArray(value)) return "a list";
@@ -168,7 +172,7 @@ function describe(path: readonly PropertyKey[], value: unknown): string {
     (path.length === 1 && path[0] !== "tls" && path[0] !== "secret") ||
     (path[0] !== "secret" &&
       path[2] !== "headers" &&
-      (typeof value !== "string" ? path.at(-1) !== "passphrase" : path[2] === "transport" || path[2] === "path"));
+      (typeof value !== "string" ? path.at(-1) !== "passphrase" : SHOWN.has(path[2])));
   return mayShow ? JSON.stringify(value) : `a ${typeof value}`;
 }
 

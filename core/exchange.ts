@@ -10,7 +10,7 @@ import { type Scan, ScanError, scan } from "./body/scan.ts";
 import { type DownHost, type Outgoing, sendDown } from "./down.ts";
 import { ProxyError } from "./errors.ts";
 import { decideEra, eraOf } from "./era.ts";
-import { ExchangeState } from "./exchange-state.ts";
+import { ExchangeState, type Front } from "./exchange-state.ts";
 import { HeaderList } from "./headers.ts";
 import type { CompiledMessageHook, HookTable } from "./hooks.ts";
 import { callHook, showMessage } from "./messages.ts";
@@ -23,16 +23,25 @@ export class ExchangeRun extends ExchangeState implements DownHost {
   /** The message as it was posted, where a hook has changed it. */
   #before: Message | undefined;
 
-  /** Runs the exchange up to the answer's head. Never rejects. @param verdict refuses it before any hook but the last ones */
-  async run(verdict?: ProxyError): Promise<Outgoing> {
+  /**
+   * Runs the exchange up to the answer's head. Never rejects.
+   *
+   * @param verdict refuses it before any hook but the last ones
+   * @param front takes part where the exchange is one of several of a channel
+   */
+  async run(verdict?: ProxyError, front?: Front): Promise<Outgoing> {
+    this.front = front;
     let answer: Answer | undefined;
     try {
       if (verdict) throw verdict;
       const { hooks } = this.mount;
       answer =
         (hooks.authenticate.length > 0 && (await this.#authenticate())) ||
+        front?.admit?.(this.principal) ||
         (hooks.request.length > 0 && (await this.#requestHooks())) ||
+        front?.answer?.() ||
         (await this.#up()) ||
+        (front?.accept && (await front.accept(this.posted!))) ||
         this.#checkCredential(await this.#forward(this.#upstreamRequest(), 0));
       this.#remember(answer);
       const shown = this.#responseHooks(answer);

@@ -15,6 +15,8 @@ export interface Logger {
   error(text: LogText): void;
   /** From now on this value is written as `[redacted]`. Values below 4 characters are not. */
   redact?(secret: string): void;
+  /** The text without the secrets that are known: for what is shown elsewhere. */
+  clean?(text: string): string;
 }
 
 /** Options of {@link createLogger}. */
@@ -42,7 +44,7 @@ const COLOURS = { error: 31, warn: 33, info: 36, debug: 90 };
 export function createLogger(
   level: LogLevel = "info",
   options: LoggerOptions = {},
-): Logger & Required<Pick<Logger, "redact">> {
+): Logger & Required<Pick<Logger, "redact" | "clean">> {
   const { format = "text", redactor = createRedactor() } = options;
   const rank = LOG_LEVELS.indexOf(level);
   const coloured = format === "text" && Boolean(process.stderr.isTTY) && !process.env.NO_COLOR;
@@ -67,6 +69,7 @@ export function createLogger(
     warn: writer("warn"),
     error: writer("error"),
     redact: (secret) => redactor.add(secret),
+    clean: (text) => redactor.text(text),
   };
 }
 

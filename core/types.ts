@@ -408,7 +408,7 @@ interface AnyServerConfig {
   path?: string | string[];
   /**
    * Public path(s) of the event stream for HTTP+SSE clients (MCP 2024-11-05); their messages are posted beside it, where `messages`
-   * stands in place of the last segment. Without it the plugin `mounts` gives `/{server}/sse`.
+   * stands in place of the last segment. Without it, and without a `path`, the plugin `mounts` gives `/{server}/sse`.
    */
   ssePath?: string | string[];
   /** Added to the root list, for this server only. */
@@ -451,6 +451,8 @@ export interface StdioServerConfig extends AnyServerConfig {
   shared?: boolean;
   /** A process that nothing was asked of for this long is stopped, in milliseconds; the next request starts another. 0 means never. @default 0 */
   idleTimeout?: number;
+  /** Processes at a time; a session more is answered 503. @default 100 */
+  maxProcesses?: number;
   url?: undefined;
   headers?: undefined;
   auth?: undefined;

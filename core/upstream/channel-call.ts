@@ -9,6 +9,12 @@ import { EventQueue } from "./event-queue.ts";
 /** A response that is not there after this long becomes an event stream, so that whoever waits is kept company. */
 const STREAM_AFTER = 1000;
 
+/** What the head of an answer says, when it is made; asked once more if the response comes later. @param response its text, if it is there */
+export type DescribeHead = (response: Buffer | undefined) => { status?: number; headers?: Record<string, string> };
+
+/** `answered`: by the server · `cancelled`: by the client · `failed`: for any other reason than time. */
+export type CallEnd = "answered" | "cancelled" | "failed" | "timed out";
+
 /** What a call is told, and tells. */
 export interface CallOptions {
   server: string;
@@ -17,10 +23,9 @@ export interface CallOptions {
   timeouts: Readonly<Required<Omit<RequestTimeouts, "body">>>;
   /** The client takes an event stream. */
   streams: boolean;
-  /** Header fields of the answer, when its head is made; told once more if the response comes later. @param response its text, if it is there */
-  head?: (response: Buffer | undefined) => Record<string, string>;
-  /** It waits for no response any more: whoever waited has one, an error, or left. @param timedOut the server was too slow */
-  onEnd(timedOut: boolean): void;
+  head?: DescribeHead;
+  /** It waits for no response any more. */
+  onEnd(how: CallEnd): void;
   /** Nobody waits, but there is no response yet. */
   onLeft(): void;
   /** See {@link EventQueue}. */
@@ -57,7 +62,7 @@ export class ChannelCall {
     const { headers, total } = timeouts;
     if (headers > 0) this.#limit = deadlines.after(headers, () => this.#timeOut(`no answer after ${headers} ms`));
     if (total > 0) this.#total = deadlines.after(total, () => this.#timeOut(`not at its end after ${total} ms`));
-    if (streams) this.#patience = deadlines.after(STREAM_AFTER, () => this.#openStream(undefined));
+    if (streams) this.#patience = deadlines.after(STREAM_AFTER, () => this.#openStream());
   }
 
   /** Messages that are not its response can be given to it. */
@@ -73,37 +78,35 @@ export class ChannelCall {
   push(pieces: readonly Uint8Array[]): void {
     this.#note();
     if (!this.listens) return;
-    this.#openStream(undefined);
+    this.#openStream();
     this.#queue.push(pieces);
   }
 
   /** @param pieces the response */
   respond(pieces: readonly Uint8Array[]): void {
-    if (!this.#finish(false)) return;
-    if (this.deaf) return;
+    if (!this.#finish("answered") || this.deaf) return;
     const body = Buffer.concat(pieces);
-    if (!this.#headed) {
-      this.#headed = true;
-      const headers = HeaderList.from({ "content-type": "application/json", ...this.#options.head?.(body) });
-      return this.#resolve({ status: 200, headers, body: new BytesBody(body) });
+    const head = this.#options.head?.(body);
+    if (this.#headed) {
+      this.#queue.push([body]);
+      return this.#queue.end();
     }
-    this.#options.head?.(body);
-    this.#queue.push([body]);
-    this.#queue.end();
+    this.#headed = true;
+    const headers = HeaderList.from({ "content-type": "application/json", ...head?.headers });
+    this.#resolve({ status: head?.status ?? 200, headers, body: new BytesBody(body) });
   }
 
   /** The client took its request back: there will be no response (MCP 2025-11-25, Cancellation). */
   cancel(): void {
-    if (!this.#finish(false) || this.deaf) return;
+    if (!this.#finish("cancelled") || this.deaf) return;
     // A client that takes no stream is told that there is nothing to come.
-    if (this.#options.streams) this.#openStream(undefined);
+    if (this.#options.streams) this.#openStream();
     else this.#resolve(empty(202));
     this.#queue.end(true);
   }
 
   fail(error: ProxyError): void {
-    if (!this.#finish(false)) return;
-    this.#break(error);
+    if (this.#finish("failed")) this.#break(error);
   }
 
   /** Whoever asked is gone. What that means for the server is not decided here. */
@@ -116,11 +119,12 @@ export class ChannelCall {
     this.#options.onLeft();
   }
 
-  #openStream(response: Buffer | undefined): void {
+  #openStream(): void {
     if (this.#headed) return;
     this.#headed = true;
     this.#patience?.cancel();
-    const headers = HeaderList.from({ "content-type": "text/event-stream", ...this.#options.head?.(response) });
+    const { headers: more } = this.#options.head?.(undefined) ?? {};
+    const headers = HeaderList.from({ "content-type": "text/event-stream", ...more });
     this.#resolve({ status: 200, headers, body: new StreamBody(this.#queue) });
   }
 
@@ -146,7 +150,7 @@ export class ChannelCall {
   }
 
   #timeOut(detail: string, code: "UPSTREAM_TIMEOUT" | "UPSTREAM_SILENT" = "UPSTREAM_TIMEOUT"): void {
-    if (this.#finish(true)) this.#break(new ProxyError(code, { server: this.#options.server, detail }));
+    if (this.#finish("timed out")) this.#break(new ProxyError(code, { server: this.#options.server, detail }));
   }
 
   #break(error: ProxyError): void {
@@ -156,13 +160,13 @@ export class ChannelCall {
     this.#headed = true;
   }
 
-  #finish(timedOut: boolean): boolean {
+  #finish(how: CallEnd): boolean {
     if (this.#over) return false;
     this.#over = true;
     this.#limit?.cancel();
     this.#total?.cancel();
     this.#patience?.cancel();
-    this.#options.onEnd(timedOut);
+    this.#options.onEnd(how);
     return true;
   }
 }

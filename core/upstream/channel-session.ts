@@ -5,7 +5,7 @@ import { writeMessage } from "../body/message.ts";
 import { ProxyError } from "../errors.ts";
 import type { Answer, UpstreamRequest } from "../types.ts";
 import { keyOf } from "./channel-asked.ts";
-import { ChannelCall } from "./channel-call.ts";
+import { type CallEnd, ChannelCall, type DescribeHead } from "./channel-call.ts";
 import type { Channel, Pending } from "./channel.ts";
 import type { Holder } from "./channel-holds.ts";
 import { Listener } from "./channel-listener.ts";
@@ -16,8 +16,11 @@ export type ChannelRequest = Omit<UpstreamRequest, "signal">;
 
 /** What a driver wants to know of one answer. */
 export interface PostOptions {
-  /** See {@link ChannelCall}. */
-  head?: (response: Buffer | undefined) => Record<string, string>;
+  head?: DescribeHead;
+  /** The request has come to its end. */
+  ended?: (how: CallEnd) => void;
+  /** Whoever asked is gone; a legacy request goes on. */
+  left?: () => void;
 }
 
 /** Progress tokens of tasks, whose requests have long been answered. */
@@ -140,7 +143,7 @@ export class ChannelSession {
     idText: string,
     method: string,
     onAbort: OnAbort,
-    { head }: PostOptions,
+    { head, ended, left }: PostOptions,
   ): Promise<Answer> {
     const channel = this.#channel;
     const { server, deadlines, timeouts, kind } = channel.options;
@@ -156,13 +159,15 @@ export class ChannelSession {
       },
       streams: takesStreams(headers),
       head,
-      onEnd: (timedOut) => {
+      onEnd: (how) => {
         channel.remove(pending);
         this.#pending.delete(pending);
-        if (timedOut) channel.tellCancelled(pending, "The request timed out.");
+        ended?.(how);
+        if (how === "timed out") channel.tellCancelled(pending, "The request timed out.");
         else if (pending.token !== undefined && members.has("params.task")) this.#keepToken(id, pending.token);
       },
       onLeft: () => {
+        left?.();
         // Only for a modern client that is a cancellation (MCP 2026-07-28, Transports); a legacy one says so if it means it.
         if (kind !== "modern") return;
         call.fail(new ProxyError("CLIENT_GONE", { server }));

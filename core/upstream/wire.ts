@@ -44,6 +44,8 @@ export interface DriverHost {
   deadlines: Deadlines;
   /** Added to `Via` of answers. */
   via: string;
+  /** Calls a function, which must not wait for anything, when this process exits. @returns a function that takes it back */
+  atExit(run: () => void): () => void;
 }
 
 /**

@@ -4,6 +4,7 @@ import {
   StreamableHTTPClientTransport as TransportV2,
 } from "@modelcontextprotocol/client";
 import { Client as ClientV1 } from "@modelcontextprotocol/sdk/client/index.js";
+import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
 import { StreamableHTTPClientTransport as TransportV1 } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import {
   type ClientCapabilities,
@@ -36,9 +37,13 @@ interface Observed extends Closeable {
   notification(method: string, options?: WaitOptions): Promise<ReceivedNotification>;
 }
 
-/** A connected client of the v1 SDK. */
-export interface ConnectedV1 extends Observed {
+/** A connected client of the v1 SDK, over whichever transport. */
+export interface ConnectedOver extends Observed {
   readonly client: ClientV1;
+}
+
+/** A connected client of the v1 SDK. */
+export interface ConnectedV1 extends ConnectedOver {
   readonly transport: TransportV1;
 }
 
@@ -67,19 +72,38 @@ export interface V1Options {
 }
 
 /** Connects a client of the v1 SDK, which speaks only the `initialize` revisions. */
-export async function connectV1(
-  url: string,
-  { capabilities = {}, handlers = {}, headers = {} }: V1Options = {},
-): Promise<ConnectedV1> {
+export async function connectV1(url: string, options: V1Options = {}): Promise<ConnectedV1> {
+  const transport = new TransportV1(new URL(url), { requestInit: { headers: options.headers ?? {} } });
+  return { ...(await connectOver(transport, options)), transport };
+}
+
+/** The same over HTTP+SSE. */
+export async function connectSse(url: string, options: V1Options = {}): Promise<ConnectedOver> {
+  const { headers = {} } = options;
+  const withHeaders: typeof fetch = (input, init) =>
+    fetch(input, { ...init, headers: { ...Object.fromEntries(new Headers(init?.headers)), ...headers } });
+  return connectOver(
+    new SSEClientTransport(new URL(url), {
+      requestInit: { headers },
+      eventSourceInit: { fetch: withHeaders as never },
+    }),
+    options,
+  );
+}
+
+/** The same over any transport. */
+export async function connectOver(
+  transport: Parameters<ClientV1["connect"]>[0],
+  { capabilities = {}, handlers = {} }: V1Options = {},
+): Promise<ConnectedOver> {
   const client = new ClientV1({ name: "v1-client", version: "1.0.0" }, { capabilities });
   const { "sampling/createMessage": sample, "elicitation/create": elicit, "roots/list": roots } = handlers;
   if (sample) client.setRequestHandler(CreateMessageRequestSchema, ({ params }) => sample(params));
   if (elicit) client.setRequestHandler(ElicitRequestSchema, ({ params }) => elicit(params));
   if (roots) client.setRequestHandler(ListRootsRequestSchema, () => roots());
-  const transport = new TransportV1(new URL(url), { requestInit: { headers } });
   const observed = observe(client);
   await connected(client, client.connect(transport));
-  return { ...observed, client, transport };
+  return { ...observed, client };
 }
 
 /** How a v2 client negotiates, what it declares and sends. */

@@ -221,7 +221,11 @@ describe("what is asked for is printed", () => {
     const paths = stdout.trim().split(/\n */);
     expect(paths.filter((line) => line.includes("server '")).map((line) => line.replace(/ {2,}/g, "  "))).toEqual([
       "GET,POST,DELETE  http://127.0.0.1:4000/a/mcp  server 'a'",
+      "POST  http://127.0.0.1:4000/a/messages  server 'a' (HTTP+SSE)",
+      "GET  http://127.0.0.1:4000/a/sse  server 'a' (HTTP+SSE)",
       "GET,POST,DELETE  http://127.0.0.1:4000/b/mcp  server 'b'",
+      "POST  http://127.0.0.1:4000/b/messages  server 'b' (HTTP+SSE)",
+      "GET  http://127.0.0.1:4000/b/sse  server 'b' (HTTP+SSE)",
       "GET,POST,DELETE  http://127.0.0.1:4000/:any/mcp  server 'all'",
     ]);
     expect(paths).toContainEqual(

@@ -18,7 +18,8 @@ function mistakes(config: unknown): string[] {
   return [];
 }
 const inServer = (more: object) => mistakes({ servers: { a: { url, ...more } } });
-const SERVER_KEYS = "url, transport, headers, path, plugins, timeouts, tls, auth, maxRequestBytes, maxMessageBytes";
+const SERVER_KEYS =
+  "url, transport, headers, path, ssePath, plugins, timeouts, tls, auth, maxRequestBytes, maxMessageBytes";
 
 describe("each mistake is one line: where, what was found, what is allowed", () => {
   test.each<[string, unknown, string]>([
