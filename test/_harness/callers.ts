@@ -17,28 +17,54 @@ export interface Called {
 const CALL_MS = 20_000;
 const TICK_MS = 10;
 
-/**
- * Calls `echo` of a fixture server, `rate` times a second in all, by the clients in turn. No call waits for another one.
- *
- * @param ms for so long
- * @returns when each call has its outcome
- */
-export async function callAtRate(
-  clients: readonly ConnectedV1[],
-  { rate, ms, book }: { rate: number; ms: number; book: Ledger },
-): Promise<Called[]> {
-  const calls: Promise<Called>[] = [];
-  const began = performance.now();
-  for (;;) {
-    const elapsed = performance.now() - began;
-    // What a pause of the machine has delayed is made up for.
-    while (calls.length < (Math.min(elapsed, ms) * rate) / 1000) {
-      const turn = calls.length % clients.length;
-      calls.push(callOnce(clients[turn]!, `client ${turn}`, book));
+/** Calls that go on until somebody ends them. */
+export interface Calling {
+  /** Calls with an outcome, in the order in which they had it. */
+  readonly outcomes: readonly Called[];
+  /** Waits until so many calls in a row were answered, from now on. @returns the last one that failed before that */
+  answered(inRow: number, timeout: number): Promise<Called | undefined>;
+  /** @returns when each call has its outcome */
+  end(): Promise<readonly Called[]>;
+}
+
+/** Calls `echo` of a fixture server, `rate` times a second in all, by the clients in turn. No call waits for another one. */
+export function callAtRate(clients: readonly ConnectedV1[], { rate, book }: { rate: number; book: Ledger }): Calling {
+  const outcomes: Called[] = [];
+  const calls: Promise<unknown>[] = [];
+  let going = true;
+  async function work(): Promise<void> {
+    const began = performance.now();
+    // oxlint-disable-next-line no-unmodified-loop-condition -- `end` does
+    while (going) {
+      // What a pause of the machine has delayed is made up for.
+      while (calls.length < ((performance.now() - began) * rate) / 1000) {
+        const turn = calls.length % clients.length;
+        calls.push(callOnce(clients[turn]!, `client ${turn}`, book).then((called) => outcomes.push(called)));
+      }
+      await pause(TICK_MS);
     }
-    if (elapsed >= ms) return Promise.all(calls);
-    await pause(TICK_MS);
   }
+  const working = work();
+  return {
+    outcomes,
+    async answered(inRow, timeout) {
+      const began = performance.now();
+      for (;;) {
+        const failed = outcomes.findLastIndex(({ error }) => error !== undefined);
+        const row = outcomes.slice(failed + 1).filter(({ from }) => from >= began);
+        if (row.length >= inRow) return outcomes[failed];
+        if (performance.now() - began > timeout)
+          throw new Error(`after ${timeout} ms calls still fail: ${outcomes[failed]?.error ?? "they have no outcome"}`);
+        await pause(TICK_MS);
+      }
+    },
+    async end() {
+      going = false;
+      await working;
+      await Promise.all(calls);
+      return outcomes;
+    },
+  };
 }
 
 async function callOnce({ client }: ConnectedV1, owner: string, book: Ledger): Promise<Called> {

@@ -1,9 +1,11 @@
 /** Sessions that are opened through a proxy and dropped in every way that clients and servers have. */
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
-import type { Intercept } from "./servers.ts";
-
-/** The way in which one was dropped. */
-export type Way = keyof typeof WAYS;
+import { setTimeout as pause } from "node:timers/promises";
+import { sessions, standard } from "./plugins.ts";
+import type { Use } from "./scope.ts";
+import { type Intercept, startLegacyServer } from "./servers.ts";
+import { vitals } from "./vitals.ts";
+import { front } from "./wire.ts";
 
 interface Reply {
   status: number;
@@ -112,21 +114,56 @@ const WAYS = {
   },
 };
 
+/** A session that nothing was heard of for this long is over, in milliseconds. */
+const IDLE_MS = 1000;
+/** A handshake that its client has left is waited for so long: otherwise a session would stay whose id nobody knows. */
+const HEAD_MS = 3000;
+const SETTLE_MS = 20_000;
+
+/**
+ * Drops sessions with a server over Streamable HTTP in every way, through `standard()` with a short `idleTimeout`, and waits until
+ * the proxy is back at its baseline.
+ *
+ * @returns the sessions that the server still has, and descriptors of the proxy before and after
+ */
+export async function drops(
+  use: Use,
+  count: number,
+): Promise<{ left: string[]; fds: { before: number; after: number } }> {
+  const server = await use(startLegacyServer({ intercept: dropping }));
+  const short = sessions({ idleTimeout: IDLE_MS });
+  const plugins = standard().map((plugin) => ((plugin as { name: string }).name === "sessions" ? short : plugin));
+  const { url, ...proxy } = await use(front(server.url, plugins, { timeouts: { headers: HEAD_MS } }));
+  const settled = async () => {
+    const deadline = performance.now() + SETTLE_MS;
+    while (server.sessions.length > 0 && performance.now() < deadline) await pause(50);
+  };
+  // What the first ones load and keep is no leak.
+  await dropSessions(`${url}/mcp`, 4 * Object.keys(WAYS).length);
+  await settled();
+  const net = await vitals(proxy);
+  await dropSessions(`${url}/mcp`, count);
+  await settled();
+  const { fds } = await net.backToBaseline({ timeout: SETTLE_MS });
+  return { left: server.sessions, fds: { before: net.baseline.fds, after: fds } };
+}
+
 /** For the server: refuses and holds the handshakes that say so. */
-export const dropping: Intercept = ({ body }, _request, response) => {
+const dropping: Intercept = ({ body }, _request, response) => {
   const name = (body as { params?: { clientInfo?: { name?: string } } } | undefined)?.params?.clientInfo?.name;
   if (name === REFUSED) response.writeHead(401).end();
   return name === REFUSED || name === HELD;
 };
 
 /** Opens and drops `count` sessions, each way as often as the others, 16 at a time. */
-export async function dropSessions(url: string, count: number, ways = Object.keys(WAYS) as Way[]): Promise<void> {
+async function dropSessions(url: string, count: number): Promise<void> {
+  const ways = Object.values(WAYS);
+  const names = Object.keys(WAYS);
   let next = 0;
   const work = async () => {
     for (let i = next++; i < count; i = next++) {
-      const way = ways[i % ways.length]!;
-      await WAYS[way](url).catch((cause: unknown) => {
-        throw new Error(`a session that is ${way}: ${(cause as Error).message}`, { cause });
+      await ways[i % ways.length]!(url).catch((cause: unknown) => {
+        throw new Error(`a session, ${names[i % ways.length]}: ${(cause as Error).message}`, { cause });
       });
     }
   };

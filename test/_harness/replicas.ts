@@ -41,7 +41,7 @@ export async function replicas(use: Use, { kills, rate, clients }: ReplicaOption
   const proxies: Cli[] = await Promise.all([start(), start()]);
   const balancer = await use(startBalancer(proxies.map(({ port }) => port)));
   const callers = await Promise.all(Array.from({ length: clients }, () => use(connectV1(`${balancer.url}/mcp`))));
-  const calling = callAtRate(callers, { rate, ms: (kills + 1) * EVERY_MS, book });
+  const calling = callAtRate(callers, { rate, book });
 
   for (let i = 0; i < kills; i++) {
     await pause(EVERY_MS);
@@ -50,7 +50,8 @@ export async function replicas(use: Use, { kills, rate, clients }: ReplicaOption
     proxies[victim] = await start();
     balancer.backends[victim] = proxies[victim]!.port;
   }
-  const calls = await calling;
+  await pause(EVERY_MS);
+  const calls = await calling.end();
   const errors = calls.filter(({ error }) => error !== undefined);
   return {
     balance: book.balance(),

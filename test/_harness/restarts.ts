@@ -11,35 +11,33 @@ import { front } from "./wire.ts";
 /** How often, and how long. Times are in milliseconds. */
 export interface RestartOptions {
   times: number;
-  /** From one stop to the next. */
-  every: number;
   /** From a stop until it listens again. */
   down: number;
   /** Calls a second, by all clients together. */
   rate: number;
   clients: number;
-  /** So long after it listens calls may still fail. */
-  recovery: number;
+  /** So many calls in a row must have been answered before the next stop. */
+  calm: number;
 }
 
 /** What came of it. */
 export interface RestartReport {
   balance: Balance;
   answers: number;
-  errors: Called[];
-  /** Those that have nothing to do with a restart. */
-  outside: Called[];
-  /** The latest start of a call that failed, after the server had listened again. */
-  slowest: number;
-  /** How often clients began a session. */
-  initialized: number;
+  errors: number;
+  /** Calls that failed, and had nothing to do with a restart. */
+  outside: readonly Called[];
+  /** For each restart: from its listening to the start of the last call that failed. */
+  recoveries: number[];
+  /** Session ids that clients had. */
+  sessions: number;
 }
 
+/** A server that is not used again after this long is a failure of its own. */
+const PATIENCE_MS = 10_000;
+
 /** Calls through `standard()`, with a session for each client. */
-export async function restarts(
-  use: Use,
-  { times, every, down, rate, clients, recovery }: RestartOptions,
-): Promise<RestartReport> {
+export async function restarts(use: Use, { times, down, rate, clients, calm }: RestartOptions): Promise<RestartReport> {
   const book = ledger();
   const intercept = executions(book);
   let server = await startLegacyServer({ intercept });
@@ -48,31 +46,32 @@ export async function restarts(
   await use({ close: () => server.close(), [Symbol.asyncDispose]: () => server.close() });
   const proxy = await use(front(server.url, standard()));
   const callers = await Promise.all(Array.from({ length: clients }, () => use(connectV1(`${proxy.url}/mcp`))));
-  const ids = callers.map(({ transport }) => transport.sessionId);
-  const calling = callAtRate(callers, { rate, ms: times * every + down, book });
+  const ids = () => callers.map(({ transport }) => transport.sessionId);
+  const sessions = new Set(ids());
+  const calling = callAtRate(callers, { rate, book });
+  await calling.answered(calm, PATIENCE_MS);
 
   const windows: { from: number; to: number }[] = [];
+  const recoveries: number[] = [];
   for (let i = 0; i < times; i++) {
-    await pause(every - down);
     const from = performance.now();
     await server.close();
     await pause(down);
     server = await startLegacyServer({ intercept, port });
-    windows.push({ from, to: performance.now() });
+    const listening = performance.now();
+    const last = await calling.answered(calm, PATIENCE_MS);
+    recoveries.push(Math.max(0, (last?.from ?? 0) - listening));
+    windows.push({ from, to: last?.to ?? listening });
   }
-  const calls = await calling;
+  const calls = await calling.end();
   const errors = calls.filter(({ error }) => error !== undefined);
-  const late = windows.flatMap(({ to }, i) =>
-    errors
-      .filter((call) => call.from > to && call.to < (windows[i + 1]?.from ?? Infinity))
-      .map((call) => call.from - to),
-  );
+  for (const id of ids()) sessions.add(id);
   return {
     balance: book.balance(),
     answers: calls.length - errors.length,
-    errors,
-    outside: errors.filter((call) => !windows.some(({ from, to }) => call.to >= from && call.from <= to + recovery)),
-    slowest: Math.max(0, ...late),
-    initialized: new Set([...ids, ...callers.map(({ transport }) => transport.sessionId)]).size,
+    errors: errors.length,
+    outside: errors.filter((call) => !windows.some(({ from, to }) => call.to >= from && call.from <= to)),
+    recoveries,
+    sessions: sessions.size,
   };
 }
