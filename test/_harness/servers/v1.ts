@@ -99,7 +99,7 @@ export async function startLegacyServer({
     await session.transport.handleRequest(request, response, body);
   }
 
-  const http = await recordingServer(sessions ? stateful : stateless, intercept, port);
+  const http = await recordingServer(sessions ? stateful : stateless, intercept, undefined, port);
   const closeAll = () => Promise.all([...instances].map(({ mcp }) => mcp.close()));
   return closeable({
     ...http,
