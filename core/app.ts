@@ -8,15 +8,17 @@ import { applyConfigHooks, fixHooks } from "./config-hooks.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Outgoing } from "./down.ts";
 import { ProxyError, describeAside } from "./errors.ts";
+import { ChannelClient, type ChannelOptions } from "./front/channel.ts";
 import { type RequestContext, createDoor, refusal } from "./front/door.ts";
 import { type Running, serveMount, serveRoute } from "./front/http.ts";
 import type { Inbound } from "./front/inbound.ts";
 import { toResponse } from "./front/outlet.ts";
+import { SseFront } from "./front/sse.ts";
 import { WebRequest } from "./front/web-request.ts";
 import { orderPlugins } from "./hooks.ts";
 import { type Logger, SILENT } from "./log.ts";
 import { MountRuntime, type Shared } from "./mount.ts";
-import { type PathClaim, PathTable, shape } from "./paths.ts";
+import { type PathClaim, PathTable, messagesPath, shape } from "./paths.ts";
 import { createPublicOrigin } from "./public-url.ts";
 import { RoutePath, checkRoute } from "./routes.ts";
 import type { PenstockServer, ServeOptions } from "./serve.ts";
@@ -26,6 +28,11 @@ import { createSealer, createSecret } from "./seal.ts";
 import { memoryStore } from "./memory-store.ts";
 import { createDriver } from "./upstream/driver.ts";
 import type { App, Json, Mount, PenstockConfig, Plugin } from "./types.ts";
+
+/** Of paths that no other client uses. */
+const OLD = " (HTTP+SSE)";
+
+type Serve = (inbound: Inbound) => Promise<Outgoing>;
 
 /** A running proxy. */
 export interface Penstock {
@@ -40,6 +47,14 @@ export interface Penstock {
   readonly log: Logger;
   /** Listens. @throws ProxyError or the system's error when the address cannot be had */
   serve(options?: ServeOptions): Promise<PenstockServer>;
+  /**
+   * A client of this process that has one channel for everything. What it says goes in with `post`.
+   *
+   * @param server its name
+   * @param send takes one JSON-RPC message, on one line; false while the client is slow, then `drained()` is called
+   * @throws ProxyError `BAD_OPTION` for a name that there is not
+   */
+  channel(server: string, send: ChannelOptions["send"]): ChannelClient;
   /** Says that it is about to stop, to load balancers (`/readyz`) and plugins; nothing ends yet. */
   announceStop(): void;
   /** Tells open streams to come to their end, and keeps telling new ones. */
@@ -103,14 +118,15 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   const origin = createPublicOrigin(config);
   const store = config.store ?? memoryStore();
   const sealer = createSealer([config.secret ?? createSecret()].flat());
-  /** Mounts by the paths that have no parameter: no pattern is more specific, so most requests need no router. */
-  const direct = new Map<string, MountRuntime>();
+  /** Who serves the paths that have no parameter: no pattern is more specific, so most requests need no router. */
+  const direct = new Map<string, Serve>();
   const enter = createDoor({
     guards,
     log,
     route(inbound) {
-      const mount = direct.get(inbound.target);
-      return mount ? serveMount(mount, inbound, running) : routed(inbound);
+      const query = inbound.target.indexOf("?");
+      const serve = direct.get(query === -1 ? inbound.target : inbound.target.slice(0, query));
+      return serve ? serve(inbound) : routed(inbound);
     },
   });
   /** h3 finds who answers; the answer itself goes beside it, since it need not be a web `Response`. */
@@ -124,13 +140,18 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   const routes = new Map<string, RoutePath>();
   const reports: ((mount: Mount) => Json | void)[] = [];
   for (const mount of mounts) {
-    for (const path of mount.paths) {
-      table.claim({ path, methods: "all", owner: `server '${mount.server}'`, access: "mount" });
-      if (!/[:*]/.test(path)) direct.set(path, mount);
+    const claim = (path: string, methods: string, serve: Serve, how = "") => {
+      table.claim({ path, methods, owner: `server '${mount.server}'${how}`, access: "mount" });
+      if (!/[:*]/.test(path)) direct.set(path, serve);
       app.all(path, async (event) => {
-        context(event).outgoing = await serveMount(mount, context(event).inbound, running);
+        context(event).outgoing = await serve(context(event).inbound);
       });
-    }
+    };
+    for (const path of mount.paths) claim(path, "all", (inbound) => serveMount(mount, inbound, running));
+    const sse = new SseFront(mount, running);
+    for (const path of mount.ssePaths) claim(path, "GET", (inbound) => sse.open(inbound), OLD);
+    for (const path of new Set(mount.ssePaths.map(messagesPath)))
+      claim(path, "POST", (inbound) => sse.post(inbound), OLD);
   }
 
   let draining = false;
@@ -225,6 +246,11 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
         allowUnauthenticated: config.allowUnauthenticated,
         ...serveOptions,
       });
+    },
+    channel(server, send) {
+      const mount = mounts.find((one) => one.server === server);
+      if (!mount) throw new ProxyError("BAD_OPTION", { hint: `There is no server ${JSON.stringify(server)}.` });
+      return new ChannelClient({ mount, running, send, maxRequests: Number.POSITIVE_INFINITY });
     },
     announceStop() {
       draining = true;

@@ -199,6 +199,9 @@ function allowedKeys(path: readonly PropertyKey[], server: ReturnType<typeof kin
   return shape || inner ? `Allowed are ${Object.keys((inner ?? shape)!).join(", ")}.` : "";
 }
 
+/** Texts that hold no secret. */
+const SHOWN: ReadonlySet<PropertyKey | undefined> = new Set(["transport", "path", "ssePath"]);
+
 /** A value may hold a secret: only what cannot is shown. */
 function describe(path: readonly PropertyKey[], value: unknown): string {
   if (Array.isArray(value)) return "a list";
@@ -210,7 +213,7 @@ function describe(path: readonly PropertyKey[], value: unknown): string {
       path[2] !== "headers" &&
       path[2] !== "env" &&
       path[2] !== "args" &&
-      (typeof value !== "string" ? path.at(-1) !== "passphrase" : path[2] === "transport" || path[2] === "path"));
+      (typeof value !== "string" ? path.at(-1) !== "passphrase" : SHOWN.has(path[2])));
   return mayShow ? JSON.stringify(value) : `a ${typeof value}`;
 }
 

@@ -35,11 +35,13 @@ export type ErrorCode =
   | "INVALID_REQUEST"
   | "INVALID_ENVELOPE"
   | "CLIENT_GONE"
+  | "INVALID_SESSION"
   | "SESSION_NOT_FOUND"
   | "SESSION_REQUIRED"
   | "TOO_MANY_SESSIONS"
   | "SESSIONS_EXHAUSTED"
   | "EVENT_NOT_FOUND"
+  | "ANSWER_LOST"
   | "STORE_FULL"
   | "RATE_LIMITED"
   | "LOOP_DETECTED"
@@ -124,6 +126,11 @@ const table: Record<ErrorCode, ErrorRow> = {
     text: "The metadata that every request of this protocol revision carries (params._meta) is missing or not valid.",
   },
   CLIENT_GONE: { status: 499, rpc: -32603, text: "The client left before there was an answer." },
+  INVALID_SESSION: {
+    status: 400,
+    rpc: -32600,
+    text: "Mcp-Session-Id is no session id: those are 1 to 8192 visible ASCII characters.",
+  },
   SESSION_NOT_FOUND: {
     status: 404,
     rpc: -32001,
@@ -153,6 +160,11 @@ const table: Record<ErrorCode, ErrorRow> = {
     status: 503,
     rpc: -31503,
     text: "The proxy keeps as much as its store may hold. Try again.",
+  },
+  ANSWER_LOST: {
+    status: 502,
+    rpc: -32603,
+    text: "The proxy was restarted, or is another one, and the answer to this call is lost. The call may have run.",
   },
   RATE_LIMITED: { status: 429, rpc: -31429, text: "Too many requests for server '{server}'." },
   LOOP_DETECTED: {

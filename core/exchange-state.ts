@@ -10,7 +10,17 @@ import type { MessageRow } from "./hooks.ts";
 import type { Logger } from "./log.ts";
 import type { MountRuntime } from "./mount.ts";
 import { SlotMap } from "./slots.ts";
-import type { Awaitable, ClientInfo, Exchange, Message, Outcome, Principal, RequestHead, Session } from "./types.ts";
+import type {
+  Answer,
+  Awaitable,
+  ClientInfo,
+  Exchange,
+  Message,
+  Outcome,
+  Principal,
+  RequestHead,
+  Session,
+} from "./types.ts";
 
 /** A request as a front hands it in. */
 export interface Incoming extends RequestHead {
@@ -18,6 +28,18 @@ export interface Incoming extends RequestHead {
   readonly fields: readonly string[];
   /** Reads the posted body, whole. @param limit in bytes @throws ProxyError */
   read(limit: number): Awaitable<Uint8Array>;
+}
+
+/** What a front adds whose clients have one channel, and not an answer for each message. */
+export interface Front {
+  /** It is known who asks, and nothing else has been done. @throws ProxyError */
+  admit?(principal: Principal): void;
+  /** Answers in place of the server. What was posted is not read. @throws ProxyError */
+  answer?(): Answer;
+  /** The message has passed every hook, and goes to the server next. @throws ProxyError */
+  accept?(posted: Scan): Awaitable<void>;
+  /** Something is under way that a stop waits for. */
+  readonly isBusy?: boolean;
 }
 
 export abstract class ExchangeState extends SlotMap implements Exchange {
@@ -36,6 +58,7 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
   protected onGone: (() => void)[] = [];
   #timers: (() => void)[] = [];
   protected outgoing: Outgoing | undefined;
+  protected front: Front | undefined;
   protected body: Message | Uint8Array | null = null;
   protected heldMessage: Message | undefined;
   protected bytesUp = 0;
@@ -136,7 +159,12 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
 
   /** The proxy stops: streams are brought to their end by the transforms that know how. */
   drain(): void {
-    if (this.outgoing?.body instanceof Pipe) this.outgoing.body.drain();
+    if (!this.front?.isBusy && this.outgoing?.body instanceof Pipe) this.outgoing.body.drain();
+  }
+
+  /** Why it ended badly. */
+  get failure(): ProxyError | undefined {
+    return this.#error;
   }
 
   errorText(error: ProxyError): string {

@@ -10,7 +10,7 @@ import { type Scan, ScanError, scan } from "./body/scan.ts";
 import { type DownHost, type Outgoing, sendDown } from "./down.ts";
 import { ProxyError } from "./errors.ts";
 import { decideEra, eraOf } from "./era.ts";
-import { ExchangeState } from "./exchange-state.ts";
+import { ExchangeState, type Front } from "./exchange-state.ts";
 import { HeaderList } from "./headers.ts";
 import type { CompiledMessageHook, HookTable } from "./hooks.ts";
 import { callHook, showMessage } from "./messages.ts";
@@ -23,16 +23,25 @@ export class ExchangeRun extends ExchangeState implements DownHost {
   /** The message as it was posted, where a hook has changed it. */
   #before: Message | undefined;
 
-  /** Runs the exchange up to the answer's head. Never rejects. @param verdict refuses it before any hook but the last ones */
-  async run(verdict?: ProxyError): Promise<Outgoing> {
+  /**
+   * Runs the exchange up to the answer's head. Never rejects.
+   *
+   * @param verdict refuses it before any hook but the last ones
+   * @param front takes part where the exchange is one of several of a channel
+   */
+  async run(verdict?: ProxyError, front?: Front): Promise<Outgoing> {
+    this.front = front;
     let answer: Answer | undefined;
     try {
       if (verdict) throw verdict;
       const { hooks } = this.mount;
       answer =
         (hooks.authenticate.length > 0 && (await this.#authenticate())) ||
+        front?.admit?.(this.principal) ||
         (hooks.request.length > 0 && (await this.#requestHooks())) ||
+        front?.answer?.() ||
         (await this.#up()) ||
+        (front?.accept && (await front.accept(this.posted!))) ||
         this.#checkCredential(await this.#forward(this.#upstreamRequest(), 0));
       this.#remember(answer);
       const shown = this.#responseHooks(answer);
@@ -156,9 +165,10 @@ export class ExchangeRun extends ExchangeState implements DownHost {
     if (hook) return this.#forwardThrough(hook, request, i, about);
     const onAbort = (leave: () => void) => {
       // A forward hook may have put a signal there; without one, the core's own wire from client to server counts.
-      if (request.signal) listen(request.signal, leave);
-      else if (this.gone) leave();
-      else this.onGone.push(leave);
+      if (request.signal) return listen(request.signal, leave);
+      const gone = request.left ? () => request.left!(leave) : leave;
+      if (this.gone) gone();
+      else this.onGone.push(gone);
     };
     this.asked = true;
     return this.mount.driver.send(request, onAbort, about?.method, about?.idText);
@@ -172,7 +182,11 @@ export class ExchangeRun extends ExchangeState implements DownHost {
     about: Partial<Scan> | undefined,
   ): Promise<Answer> {
     let sent: Promise<Answer> | undefined;
-    const inner: Next = (again) => (sent = this.#forward(again, i + 1, about));
+    const inner: Next = (again) => {
+      // A hook may send something of its own.
+      const known = again.body === request.body ? about : aboutOf(again.body);
+      return (sent = this.#forward(again, i + 1, known));
+    };
     let called: Awaitable<Answer | undefined>;
     try {
       called = callHook(hook, "forward", this, () => hook.handler(this, request, inner));
@@ -185,7 +199,9 @@ export class ExchangeRun extends ExchangeState implements DownHost {
   }
 
   #remember(answer: Answer): void {
-    const session = this.posted?.method === "initialize" ? answer.headers.get("mcp-session-id") : undefined;
+    // Where a plugin keeps sessions, it also knows what they began with.
+    const began = this.posted?.method === "initialize" && this.session === undefined;
+    const session = began ? answer.headers.get("mcp-session-id") : undefined;
     if (session) this.mount.clients.remember(this.owner, session, this.client);
     if (this.incoming.method !== "DELETE") return;
     const ended = this.request.headers.get("mcp-session-id");

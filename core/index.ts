@@ -1,16 +1,27 @@
 /** The public names of `mcp-penstock`. */
 export { createPenstock } from "./app.ts";
-export { describeFailure } from "./ask.ts";
-export type { Call } from "./ask.ts";
+export { ask, describeFailure } from "./ask.ts";
+export type { Call, Reply as CallReply } from "./ask.ts";
 export type { Penstock, PenstockOptions } from "./app.ts";
 export { collect, discard, empty, fromResponse, json, readJson, sse } from "./body/body.ts";
+export { EventSplitter, events, fromSource, sourceOf, wholeBody } from "./body/events.ts";
+export type { Receiver, Source } from "./body/body.ts";
+export { hasId, holdsResponse, mayHoldMethod } from "./body/framer.ts";
+export { findMembers, replaceSpans } from "./body/members.ts";
+export type { Members, Span, Wanted } from "./body/members.ts";
 export { isRecord } from "./body/message.ts";
+export { replaceTexts } from "./body/replace.ts";
+export type { Replacement } from "./body/replace.ts";
+export { parseEvent, writeEvent } from "./body/sse.ts";
+export type { ParsedEvent } from "./body/sse.ts";
 export { ANONYMOUS, defineConfig, defineState } from "./define.ts";
+export { LATEST_LEGACY, eraOf } from "./era.ts";
 export { ERRORS, ProxyError, isProxyError } from "./errors.ts";
 export type { ErrorCode, ErrorDetails } from "./errors.ts";
 export { isEventStream } from "./headers.ts";
 export { createLogger } from "./log.ts";
 export type { LogFormat, LogLevel, LogText, Logger, LoggerOptions } from "./log.ts";
+export { messagesPath } from "./paths.ts";
 export type { PathClaim } from "./paths.ts";
 export { probeServer } from "./probe.ts";
 export type { Probe, ProbeOptions } from "./probe.ts";
@@ -51,6 +62,7 @@ export type {
   Mount,
   Next,
   Outcome,
+  Outline,
   PenstockConfig,
   Plugin,
   PluginOption,
@@ -71,3 +83,4 @@ export type {
   TlsOptions,
   UpstreamRequest,
 } from "./types.ts";
+export { VERSION } from "./version.ts";

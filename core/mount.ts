@@ -59,7 +59,7 @@ export class MountRuntime extends SlotMap implements Mount {
     super();
     this.server = name;
     this.paths = [config.path ?? []].flat().map((path) => checkPath(name, path));
-    this.ssePaths = [config.ssePath ?? []].flat().map((path) => checkPath(name, path));
+    this.ssePaths = [config.ssePath ?? []].flat().map((path) => checkSsePath(name, path));
     this.transport = config.command === undefined ? (config.transport ?? "http") : "stdio";
     this.upstream = config.command === undefined ? checkUrl(name, config.url) : "stdio";
     refuseGuards(name, config.plugins, root);
@@ -120,13 +120,21 @@ function checkUrl(name: string, text: string): string {
 /** What a request may not have in its path: a mount there could not be reached, or would be another one's. */
 const AMBIGUOUS = /\/\/|\\|\/\.{1,2}(?:\/|$)|%(?:2f|5c|2e|00)/i;
 
-function checkPath(name: string, path: string): string {
+function checkPath(name: string, path: string, key = "path"): string {
   const refuse = (why: string): never => {
-    throw new ProxyError("BAD_CONFIG", { hint: `servers.${name}.path: ${JSON.stringify(path)} ${why}` });
+    throw new ProxyError("BAD_CONFIG", { hint: `servers.${name}.${key}: ${JSON.stringify(path)} ${why}` });
   };
   if (typeof path !== "string" || !/^\/[^\s?#]*$/.test(path))
     return refuse('is no path; it must begin with "/" and have no query.');
   const bare = path.replace(/\/+$/, "") || "/";
   if (AMBIGUOUS.test(bare)) refuse("has empty or dot segments, a backslash, or encodes one of these.");
   return bare;
+}
+
+function checkSsePath(name: string, path: string): string {
+  const bare = checkPath(name, path, "ssePath");
+  if (!/\/(?:[:*][^/]*)?$/.test(bare)) return bare;
+  throw new ProxyError("BAD_CONFIG", {
+    hint: `servers.${name}.ssePath: ${JSON.stringify(path)} must end with a plain segment; messages are posted beside it.`,
+  });
 }

@@ -50,6 +50,11 @@ export function shape(path: string): string {
     .join("/");
 }
 
+/** Where an HTTP+SSE client posts its messages: beside its stream. @param ssePath the stream's path */
+export function messagesPath(ssePath: string): string {
+  return ssePath.replace(/[^/]*\/*$/, "messages");
+}
+
 function decoded(segment: string): string {
   try {
     return decodeURIComponent(segment);

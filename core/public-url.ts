@@ -2,6 +2,7 @@
 import { addressSet } from "./addresses.ts";
 import { ProxyError } from "./errors.ts";
 import { forwardedOrigin } from "./forwarding.ts";
+import { messagesPath } from "./paths.ts";
 import type { Mount, PenstockConfig, RequestHead } from "./types.ts";
 
 /** Fields that only a proxy in between adds: who sends them is not the client itself. */
@@ -47,7 +48,8 @@ export function createPublicOrigin(config: Pick<PenstockConfig, "publicUrl" | "t
  */
 export function mountUrl(request: RequestHead, mount: Mount): string {
   const path = withoutSlash(request.url.pathname);
-  return request.publicUrl + (mount.paths.find((one) => one === path) ?? mount.path);
+  const stream = mount.ssePaths.find((one) => one === path || messagesPath(one) === path);
+  return request.publicUrl + (mount.paths.find((one) => one === path) ?? stream ?? mount.path);
 }
 
 /**

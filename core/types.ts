@@ -141,6 +141,15 @@ export interface Mount extends Slots {
   readonly timeouts: Readonly<Required<Timeouts>>;
 }
 
+/** What a posted message is, found without parsing it. */
+export interface Outline {
+  readonly kind: Kind;
+  /** The text of `id` as it was posted, quotes included; `undefined` when there is none. */
+  readonly idText: string | undefined;
+  /** `undefined` for a response. */
+  readonly method: string | undefined;
+}
+
 /** One HTTP request and its answer, however long the stream. */
 export interface Exchange extends Slots {
   /** Unique in this process, and fit for a header and a log. */
@@ -155,6 +164,8 @@ export interface Exchange extends Slots {
   session: Session | undefined;
   /** The posted message as the message hooks left it; `undefined` for GET and DELETE, and before it was read (`request` hooks). To change it, return another from a message hook. */
   readonly message: Message | undefined;
+  /** The same before any hook saw it, in outline: costs nothing to look at. */
+  readonly posted: Outline | undefined;
   /** The server has been asked. Where it has not, a plugin or the proxy itself answers. */
   readonly asked: boolean;
   readonly log: Logger;
@@ -191,6 +202,11 @@ export interface UpstreamRequest {
   timeouts?: RequestTimeouts;
   /** Ends the upstream leg in place of the client's leaving; a `forward` hook may set it. @default it ends when the client leaves */
   signal?: AbortSignal;
+  /**
+   * The client has left before the end of its answer: called in place of ending the upstream leg, which `end` does. Without a
+   * `signal` only, and cheaper than one. @default `end()`
+   */
+  left?(end: () => void): void;
 }
 
 /** Limits in time of one request to a server, in milliseconds; 0 means none. What is left out is as for all. */
@@ -408,7 +424,7 @@ interface AnyServerConfig {
   path?: string | string[];
   /**
    * Public path(s) of the event stream for HTTP+SSE clients (MCP 2024-11-05); their messages are posted beside it, where `messages`
-   * stands in place of the last segment. Without it the plugin `mounts` gives `/{server}/sse`.
+   * stands in place of the last segment. Without it, and without a `path`, the plugin `mounts` gives `/{server}/sse`.
    */
   ssePath?: string | string[];
   /** Added to the root list, for this server only. */

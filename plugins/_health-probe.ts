@@ -30,6 +30,7 @@ async function runProbe(app: App, mount: Mount, settings: HealthSettings): Promi
   const isLegacy = state.probe?.verdict === "legacy" && now - state.discoveredAt < HORIZON;
   const found = await probeServer((request) => app.call(mount, request, { reason: "health probe" }), {
     timeout,
+    transport: mount.transport,
     push: push && state.wantsPush(now, interval),
     known: isLegacy ? "legacy" : undefined,
     onVerdict(found) {

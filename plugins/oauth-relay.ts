@@ -63,7 +63,7 @@ function addRoutes(app: App): void {
   const documents = new Map<string, { mount: Mount; path: string }>();
   for (const before of new Set([prefix, ""])) {
     for (const mount of app.mounts) {
-      for (const path of mount.paths) {
+      for (const path of [...mount.paths, ...mount.ssePaths]) {
         const place = (before + path).replace(/\/+$/, "");
         // The root document belongs to `oauth-root`. Where two paths meet, the one that clients see counts.
         if (place !== "" && !documents.has(place)) documents.set(place, { mount, path });

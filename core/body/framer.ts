@@ -5,7 +5,7 @@
 import { ProxyError } from "../errors.ts";
 import type { Awaitable, Message } from "../types.ts";
 import { indexOfAscii } from "./search.ts";
-import { asBuffer, eventEnd, joinChunks, parseEvent, writeEvent } from "./sse.ts";
+import { asBuffer, eventEnd, firstLine, joinChunks, parseEvent, writeEvent } from "./sse.ts";
 import type { MessageReader } from "./reader.ts";
 import { writeMessage } from "./message.ts";
 
@@ -191,17 +191,8 @@ export class SseFramer {
   }
 }
 
-/** Where the first whole line of a chunk begins, by the byte before the chunk; that byte is missing at the start of an event. */
-function firstLine(chunk: Uint8Array, before: number | undefined): number {
-  if (before === CR) return chunk[0] === LF ? 1 : 0;
-  if (before === undefined || before === LF) return 0;
-  let at = 0;
-  while (at < chunk.length && chunk[at] !== LF && chunk[at] !== CR) at++;
-  return chunk[at] === CR && chunk[at + 1] === LF ? at + 2 : at + 1;
-}
-
 /** Whether one of these events has an id line. */
-function hasId(events: Buffer): boolean {
+export function hasId(events: Buffer): boolean {
   const text = events.subarray(0, 6).toString();
   return (
     indexOfAscii(events, "\nid:", 0) !== -1 ||

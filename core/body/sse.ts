@@ -32,6 +32,15 @@ export function eventEnd(bytes: Uint8Array, from: number): number {
   return -1;
 }
 
+/** Where the first whole line of a chunk begins, by the byte before the chunk; that byte is missing at the start of an event. */
+export function firstLine(chunk: Uint8Array, before: number | undefined): number {
+  if (before === CR) return chunk[0] === LF ? 1 : 0;
+  if (before === undefined || before === LF) return 0;
+  let at = 0;
+  while (at < chunk.length && chunk[at] !== LF && chunk[at] !== CR) at++;
+  return chunk[at] === CR && chunk[at + 1] === LF ? at + 2 : at + 1;
+}
+
 /** Whether the last event is a whole one. */
 export function endsWithBlankLine(bytes: Buffer): boolean {
   return /(?:\n\n|\r\r|\r\n\r\n|\n\r\n?|\r\n\r)$/.test(bytes.toString("latin1", bytes.length - 4));

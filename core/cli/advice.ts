@@ -25,6 +25,8 @@ export interface Diagnosis {
   advice: readonly string[];
 }
 
+/** Why a server is of no use as one of HTTP+SSE. */
+export const SPEAKS_HTTP = "it speaks Streamable HTTP";
 /** An answer that takes longer is felt, in milliseconds. */
 const SLOW = 1000;
 
@@ -38,8 +40,12 @@ export function adviceFor(found: Omit<Diagnosis, "advice">, config: ServerConfig
   if (state === "down") advice.push(...whenDown(reason, at, url));
   if (state === "busy") advice.push("It asked to come back later; run the doctor again.");
   if (state === "sse")
-    advice.push(`Give ${at}.url its Streamable HTTP endpoint if it has one, often /mcp in place of ${url.pathname}.`);
-  if (state === "unsupported")
+    advice.push(
+      `Write transport: "sse" into ${at}; or give ${at}.url its Streamable HTTP endpoint if it has one, often /mcp in place of ${url.pathname}.`,
+    );
+  if (state === "unsupported" && reason === SPEAKS_HTTP)
+    advice.push(`Take transport: "sse" out of ${at}, or give ${at}.url its event stream, often /sse.`);
+  else if (state === "unsupported")
     advice.push(
       `Check ${at}.url: an MCP endpoint answers a POST of initialize; its path is often /mcp${url.pathname === "/" ? ", and here there is none" : ""}.`,
     );

@@ -51,6 +51,7 @@ export function describeProxy(penstock: Penstock, config: PenstockConfig): Recor
       name: mount.server,
       upstream: mount.upstream,
       paths: mount.paths,
+      ssePaths: mount.ssePaths,
       plugins: mount.plugins.map((plugin) => ({ name: plugin.name, hooks: hookNames(plugin) })),
       hooks: hookOrder(mount.plugins),
     })),

@@ -28,11 +28,15 @@ export function banner(penstock: Penstock, origin: string, title: string, file: 
 /** One line per server: where clients reach it, and where it is. */
 export function listMounts(penstock: Penstock, origin = ""): string {
   return columns(
-    penstock.mounts.map((mount) => [
-      mount.server,
-      mount.paths.map((path) => origin + path).join(" ") || "(no path: add the plugin mounts, or a path)",
-      `→ ${mount.upstream}`,
-    ]),
+    penstock.mounts.flatMap(({ server, paths, ssePaths, upstream }) => {
+      const urls = (of: readonly string[]) => of.map((path) => origin + path).join(" ");
+      const first = [
+        server,
+        urls(paths) || (ssePaths.length > 0 ? "" : "(no path: add the plugin mounts, or a path)"),
+        `→ ${upstream}`,
+      ];
+      return ssePaths.length === 0 ? [first] : [first, ["", urls(ssePaths), "HTTP+SSE clients"]];
+    }),
   );
 }
 

@@ -231,7 +231,11 @@ describe("what is asked for is printed", () => {
     const paths = stdout.trim().split(/\n */);
     expect(paths.filter((line) => line.includes("server '")).map((line) => line.replace(/ {2,}/g, "  "))).toEqual([
       "GET,POST,DELETE  http://127.0.0.1:4000/a/mcp  server 'a'",
+      "POST  http://127.0.0.1:4000/a/messages  server 'a' (HTTP+SSE)",
+      "GET  http://127.0.0.1:4000/a/sse  server 'a' (HTTP+SSE)",
       "GET,POST,DELETE  http://127.0.0.1:4000/b/mcp  server 'b'",
+      "POST  http://127.0.0.1:4000/b/messages  server 'b' (HTTP+SSE)",
+      "GET  http://127.0.0.1:4000/b/sse  server 'b' (HTTP+SSE)",
       "GET,POST,DELETE  http://127.0.0.1:4000/:any/mcp  server 'all'",
     ]);
     expect(paths).toContainEqual(
@@ -364,7 +368,7 @@ describe("what is asked for is printed", () => {
       "open.json": { servers: { a: { url } }, host: "0.0.0.0" },
     });
     expect((await runCli(["check", "-c", "ok.json"], { cwd })).stdout).toMatch(
-      /1\. +host-guard[^]*2\. +mounts[^]*3\. +request-log[^]*4\. +health[^]*5\. +oauth-root[^]*6\. +unsupported[^]*7\. +sse-relay[^]*8\. +timeout[^]*9\. +retry[^]*10\. +breaker[^]*The configuration is valid\.\n$/,
+      /1\. +host-guard[^]*2\. +mounts[^]*3\. +request-log[^]*4\. +health[^]*5\. +oauth-root[^]*6\. +unsupported[^]*7\. +sse-relay[^]*8\. +sessions[^]*9\. +timeout[^]*10\. +retry[^]*11\. +breaker[^]*The configuration is valid\.\n$/,
     );
     await refused(["check", "-c", "open.json"], /host: "0\.0\.0\.0" can be reached from other machines/, { cwd });
   });

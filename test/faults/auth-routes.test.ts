@@ -34,7 +34,11 @@ const KEY = "0123456789abcdef";
 async function walk(extra: readonly object[] = []) {
   const server = await use(rawServer());
   const url = `${server.url}/mcp`;
-  const servers = { one: { url }, two: { url, path: ["/own", "/deep/:name/mcp"] }, rest: { url, path: "/rest/**" } };
+  const servers = {
+    one: { url },
+    two: { url, path: ["/own", "/deep/:name/mcp"] },
+    rest: { url, path: "/rest/**", ssePath: "/:tenant/events" },
+  };
   const plugins = [standard(), apiKeys({ keys: { ci: KEY } }), ...extra];
   const cwd = folderWith({ "penstock.config.mjs": configModule({ servers, plugins }) });
   const listed = JSON.parse((await runCli(["routes", "--json"], { cwd })).stdout) as { routes: { path: string }[] };
@@ -57,7 +61,18 @@ async function walk(extra: readonly object[] = []) {
 describe("AU-03 without a credential", () => {
   test("nothing answers but what is listed; every plugin of the package that adds routes is walked", async () => {
     const { paths, answered } = await walk(Object.values(WITH_ROUTES).map((make) => make()));
-    expect(paths).toEqual(expect.arrayContaining(["/one/mcp", "/own", "/deep/:name/mcp", "/rest/**", "/health"]));
+    expect(paths).toEqual(
+      expect.arrayContaining([
+        "/one/mcp",
+        "/own",
+        "/deep/:name/mcp",
+        "/rest/**",
+        "/health",
+        "/one/sse",
+        "/one/messages",
+        "/:tenant/messages",
+      ]),
+    );
     expect(answered).toEqual([...PUBLIC].sort());
 
     const adding = readdirSync("plugins")

@@ -6,6 +6,8 @@ import { startNaiveRelay } from "../_harness/naive-relay.ts";
 import { rawServer } from "../_harness/peers.ts";
 import { startProxy } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
+import { idOf } from "../_harness/scripted.ts";
+import { rawSse } from "../_harness/sse-client.ts";
 import { call, jsonAnswer } from "../_harness/wire.ts";
 
 const use = testScope();
@@ -15,7 +17,9 @@ const URL = "http://127.0.0.1:1/mcp";
 async function named(name: string) {
   return use(
     rawServer(async (connection) => {
-      for await (const _request of connection.requests()) connection.send(jsonAnswer(JSON.stringify(name)));
+      for await (const request of connection.requests())
+        if (request.method === "POST")
+          connection.send(jsonAnswer(`{"jsonrpc":"2.0","id":${idOf(request)},"result":${JSON.stringify(name)}}`));
     }),
   );
 }
@@ -45,10 +49,10 @@ describe.each(ROOTS)("%s beside /sse and /{server}/mcp", (root) => {
     const servers: Record<string, object> = {};
     for (const name of order) servers[name] = { url: (await named(name)).url, ...paths[name] };
     const { url } = await use(startProxy({ servers, plugins: [standard()] }));
-    expect(await ask(`${url}/`)).toEqual([200, "root"]);
-    expect(await ask(`${url}/sse`)).toEqual([200, "events"]);
-    expect(await ask(`${url}/docs/mcp`)).toEqual([200, "docs"]);
-    if (root === "/**") expect(await ask(`${url}/anything/else`)).toEqual([200, "root"]);
+    expect(await ask(`${url}/`)).toMatchObject([200, { result: "root" }]);
+    expect(await ask(`${url}/sse`)).toMatchObject([200, { result: "events" }]);
+    expect(await ask(`${url}/docs/mcp`)).toMatchObject([200, { result: "docs" }]);
+    if (root === "/**") expect(await ask(`${url}/anything/else`)).toMatchObject([200, { result: "root" }]);
     else expect((await ask(`${url}/anything/else`))[0]).toBe(404);
   });
 
@@ -59,7 +63,29 @@ describe.each(ROOTS)("%s beside /sse and /{server}/mcp", (root) => {
       return createPenstock({ servers, plugins: [mounts()] }).paths.map(({ path }) => path);
     });
     for (const table of tables) expect(table).toEqual(tables[0]);
-    expect(tables[0]).toHaveLength(3);
+    expect(new Set(tables[0])).toEqual(new Set([root, "/sse", "/docs/mcp", "/docs/sse", "/docs/messages"]));
+  });
+});
+
+describe.each(ROOTS)("%s, another server's /sse for HTTP+SSE clients, and /{server}/mcp", (root) => {
+  test.each(ORDERS)("written as %s, %s, %s: each is served by its own server", async (...order) => {
+    const paths: Record<string, object> = { root: { path: root }, events: { ssePath: "/sse", path: "/e" }, docs: {} };
+    const servers: Record<string, object> = {};
+    for (const name of order) servers[name] = { url: (await named(name)).url, ...paths[name] };
+    const { url } = await use(startProxy({ servers, plugins: [standard()] }));
+    const port = Number(url.split(":").at(-1));
+    for (const [path, endpoint, name] of [
+      ["/sse", "/messages", "events"],
+      ["/docs/sse", "/docs/messages", "docs"],
+    ] as const) {
+      const client = await rawSse(use, port, { path });
+      expect(client.endpoint.split("?")[0]).toBe(endpoint);
+      await client.post(call());
+      expect(await client.message('"id":1')).toMatchObject({ result: name });
+    }
+    expect(await ask(`${url}/`)).toMatchObject([200, { result: "root" }]);
+    expect(await ask(`${url}/docs/mcp`)).toMatchObject([200, { result: "docs" }]);
+    expect((await ask(`${url}/sse`))[0]).toBe(405);
   });
 });
 
@@ -71,14 +97,14 @@ test("the founding failure: in the naive relay a catch-all that was written firs
       ["/sse", events.url],
     ]),
   );
-  expect(await ask(`${wrong.url}/sse`)).toEqual([200, "root"]);
+  expect(await ask(`${wrong.url}/sse`)).toMatchObject([200, { result: "root" }]);
   const right = await use(
     startNaiveRelay([
       ["/sse", events.url],
       ["/", root.url],
     ]),
   );
-  expect(await ask(`${right.url}/sse`)).toEqual([200, "events"]);
+  expect(await ask(`${right.url}/sse`)).toMatchObject([200, { result: "events" }]);
 });
 
 describe("paths", () => {
@@ -87,26 +113,26 @@ describe("paths", () => {
       startProxy({ servers: { docs: { url: (await named("docs")).url } }, plugins: [standard()] }),
     );
     for (const path of ["/docs/mcp", "/docs/mcp/", "/mcp", "/mcp/", "/docs/mcp?x=1"])
-      expect(await ask(url + path)).toEqual([200, "docs"]);
+      expect(await ask(url + path)).toMatchObject([200, { result: "docs" }]);
   });
 
   test("a path that is written with a trailing slash is the same as without", async () => {
     const { url } = await use(
       startProxy({ servers: { docs: { url: (await named("docs")).url, path: "/d/" } }, plugins: [] }),
     );
-    for (const path of ["/d", "/d/"]) expect(await ask(url + path)).toEqual([200, "docs"]);
+    for (const path of ["/d", "/d/"]) expect(await ask(url + path)).toMatchObject([200, { result: "docs" }]);
   });
 
   test("a lone server is at /mcp too; with several, /mcp is 404 JSON", async () => {
     const [docs, wiki] = [(await named("docs")).url, (await named("wiki")).url];
     const lone = await use(startProxy({ servers: { docs: { url: docs } }, plugins: [standard()] }));
-    expect(await ask(`${lone.url}/mcp`)).toEqual([200, "docs"]);
+    expect(await ask(`${lone.url}/mcp`)).toMatchObject([200, { result: "docs" }]);
     const two = await use(startProxy({ servers: { docs: { url: docs }, wiki: { url: wiki } }, plugins: [standard()] }));
     expect(await ask(`${two.url}/mcp`)).toMatchObject([
       404,
       { jsonrpc: "2.0", error: { data: { code: "NOT_FOUND" } } },
     ]);
-    expect(await ask(`${two.url}/wiki/mcp`)).toEqual([200, "wiki"]);
+    expect(await ask(`${two.url}/wiki/mcp`)).toMatchObject([200, { result: "wiki" }]);
   });
 
   test("the template and the lone path are options, and an own path wins over both", () => {
@@ -117,6 +143,30 @@ describe("paths", () => {
     expect(pathsOf({ lonePath: false })).toEqual(["/docs/mcp"]);
     expect(pathsOf({}, { path: ["/a", "/b"] })).toEqual(["/a", "/b"]);
     expect(() => mounts({ path: "/all" })).toThrow("{server}");
+  });
+
+  test("HTTP+SSE paths: a template, a lone path, and what the configuration says itself", () => {
+    const ssePathsOf = (options: object, servers: Record<string, object> = { docs: {} }) =>
+      createPenstock({
+        servers: Object.fromEntries(Object.entries(servers).map(([name, server]) => [name, { url: URL, ...server }])),
+        plugins: [mounts(options)],
+      }).mounts[0]!.ssePaths;
+    expect(ssePathsOf({})).toEqual(["/docs/sse", "/sse"]);
+    expect(ssePathsOf({}, { docs: {}, wiki: {} })).toEqual(["/docs/sse"]);
+    expect(ssePathsOf({ ssePath: "/sse/{server}", loneSsePath: false })).toEqual(["/sse/docs"]);
+    expect(ssePathsOf({ ssePath: false, loneSsePath: false })).toEqual([]);
+    expect(ssePathsOf({}, { docs: { ssePath: "/events" } })).toEqual(["/events"]);
+    expect(ssePathsOf({}, { docs: { path: "/mcp" } })).toEqual([]);
+    // What is written down for something else stays there.
+    expect(ssePathsOf({}, { docs: {}, other: { path: "/docs/sse" } })).toEqual([]);
+    expect(ssePathsOf({}, { docs: {}, other: { path: "/docs/messages/" } })).toEqual([]);
+    expect(() => mounts({ ssePath: "/sse" })).toThrow("{server}");
+  });
+
+  test.each(["/a/:name", "/**", "/", "sse", "/a b"])("%s is no path for HTTP+SSE clients", (ssePath) => {
+    expect(() => createPenstock({ servers: { docs: { url: URL, path: "/x", ssePath } }, plugins: [] })).toThrow(
+      /servers\.docs\.ssePath/,
+    );
   });
 });
 
@@ -131,6 +181,12 @@ describe("two claims on one path stop the start", () => {
     ],
     ["an own path and a template", { a: {}, b: { path: "/a/mcp" } }, ["/a/mcp", "server 'a'", "server 'b'"]],
     ["two catch-alls", { a: { path: "/**" }, b: { path: "/**:rest" } }, ["/**", "server 'a'", "server 'b'"]],
+    [
+      "the messages of two streams",
+      { a: { path: "/x", ssePath: "/a" }, b: { path: "/y", ssePath: "/b" } },
+      ["/messages", "server 'a'", "server 'b'"],
+    ],
+    ["a stream and its own mount", { a: { path: "/x", ssePath: "/x" } }, ["/x", "server 'a'"]],
   ])("%s", (_what, paths, words) => {
     const servers = Object.fromEntries(Object.entries(paths).map(([name, server]) => [name, { url: URL, ...server }]));
     const start = () => createPenstock({ servers, plugins: [mounts()] });

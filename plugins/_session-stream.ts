@@ -1,0 +1,244 @@
+import { type Answer, type ProxyError, fromSource } from "../core/index.ts";
+import { EventLog, type Shelf } from "./_session-stream-log.ts";
+import type { Leg, LegOwner } from "./_session-stream-leg.ts";
+import { type Renaming, type StreamEvent, errorEvent, readEvent } from "./_session-stream-event.ts";
+import type { StreamSettings } from "./_session-stream-options.ts";
+import { Reader } from "./_session-stream-reader.ts";
+
+/** Bytes that wait for a client that reads slowly, before its server is not read any more. */
+const HIGH_WATER = 64 * 1024;
+
+/** A server has this long to end the stream of a request that was cancelled, in milliseconds; some never do. */
+const AFTER_CANCEL = 5000;
+
+/** What a stream needs of its session. */
+export interface StreamHost {
+  readonly settings: StreamSettings;
+  readonly shelf: Shelf;
+  /** The client knows that an event without data only has an id (2025-11-25). */
+  readonly primes: boolean;
+  /** Gives a server's request an id for the client. */
+  ask(carrier: SessionStream, idText: string, method: string): string | undefined;
+  /** The server takes a question back. */
+  takeBack(idText: string): string | undefined;
+  isOpen(question: string): boolean;
+  /** Something was added: there may be too much now. */
+  grown(): void;
+  /** Nobody reads it, but somebody may come back. */
+  left(stream: SessionStream): void;
+  /** Somebody reads it again. */
+  taken(stream: SessionStream): void;
+  /** Nobody reads it any more, and nobody can come back to it. */
+  closed(stream: SessionStream): void;
+  /** Of the server, for messages. */
+  readonly server: string;
+}
+
+/** What a stream is about. */
+export interface StreamSubject {
+  /** Part of its event ids. */
+  name: string;
+  /** The id of the request that it answers, as the client wrote it. */
+  idText: string | undefined;
+  /** Header fields of the server's answer. */
+  head: Headers;
+}
+
+/** One event stream towards the client, over however many connections on either side. */
+export class SessionStream implements LegOwner, Renaming {
+  readonly name: string;
+  /** Opened by a GET; it answers no request. */
+  readonly isPush: boolean;
+  readonly #head: Headers;
+  readonly #host: StreamHost;
+  /** The id of the request that it answers, as the client wrote it. */
+  readonly idText: string | undefined;
+  readonly #log: EventLog;
+  /** What brings its events. */
+  leg: Leg | undefined;
+  #reader: Reader | undefined;
+  #responded = false;
+  /** When the client took its request back (`performance.now()`). */
+  #cancelledAt: number | undefined;
+  /** How the server's side ended. */
+  #ended: { error: ProxyError | undefined } | undefined;
+  #closed = false;
+  /** The client got an event id. */
+  #named = false;
+  /** Since when nobody reads it (`performance.now()`). */
+  unreadSince: number | undefined;
+
+  constructor(host: StreamHost, { name, idText, head }: StreamSubject) {
+    this.#host = host;
+    this.name = name;
+    this.idText = idText;
+    this.#head = head;
+    this.isPush = name.startsWith("g");
+    this.#log = new EventLog(host.shelf);
+  }
+
+  get waits(): boolean {
+    return this.isPush || (this.idText !== undefined && !this.#responded && this.#cancelledAt === undefined);
+  }
+  /** Its server has said all that it had to say. */
+  get isOver(): boolean {
+    return this.#ended !== undefined;
+  }
+  get last(): number {
+    return this.#log.last;
+  }
+
+  event(bytes: Buffer): void {
+    const event = readEvent(bytes, this);
+    if (!event) return;
+    if (event.id !== undefined || event.retry !== undefined) this.leg?.note(event.id, event.retry);
+    if (event.bytes === undefined) return;
+    this.#responded ||= event.responds;
+    if (event.isComment) this.#reader?.comment(event.bytes);
+    else this.#add(event.bytes, event);
+  }
+
+  ask(idText: string, method: string): string | undefined {
+    return this.#host.ask(this, idText, method);
+  }
+
+  takeBack(idText: string): string | undefined {
+    return this.#host.takeBack(idText);
+  }
+
+  over(error: ProxyError | undefined): void {
+    if (this.#ended) return;
+    // Nobody else can tell the client any more, and it would wait for its own time limit.
+    if (error && this.waits && this.idText !== undefined)
+      this.#add(errorEvent(this.idText, error, this.#host.server), undefined);
+    this.#ended = { error };
+    this.#pump();
+  }
+
+  #add(bytes: Uint8Array, event: StreamEvent | undefined): void {
+    const id = this.#resumes ? this.#idLine(this.#log.last + 1) : "";
+    // A copy, because what is kept would keep the whole chunk.
+    this.#log.add({ bytes: Buffer.concat([Buffer.from(id), bytes]), question: event?.question });
+    this.#pump();
+    this.#trim();
+    this.#host.grown();
+    this.flow();
+  }
+
+  /** Events have ids, so that the client can come back. */
+  get #resumes(): boolean {
+    return this.#host.settings.resumes;
+  }
+
+  #idLine(position: number): string {
+    return `id: ${this.name}-${position}\n`;
+  }
+
+  /**
+   * An answer for a new reader; one that was there is shown the end.
+   *
+   * @param after position of the last event that it has; from the first one that nobody has read where it names none
+   * @returns nothing where that position is not kept
+   */
+  answer(after?: number): Answer | undefined {
+    if (after !== undefined && !this.#log.rewind(after)) return undefined;
+    const before = this.#reader;
+    if (this.unreadSince !== undefined) this.#host.taken(this);
+    this.unreadSince = undefined;
+    const reader = new Reader({
+      begun: () => {
+        // MCP 2025-11-25, Transports: from the start, so that a connection that breaks at once can be resumed.
+        const primes = this.#resumes && this.#host.primes;
+        if (primes) reader.emit(Buffer.from(`${this.#idLine(this.#log.cursor)}data: \n\n`));
+        this.#named ||= primes;
+        this.#pump();
+      },
+      flows: () => this.#pump(),
+      left: () => this.#left(reader),
+      caughtUp: () => this.#log.unread === 0,
+    });
+    this.#reader = reader;
+    before?.end(undefined);
+    this.flow();
+    const answer = fromSource(reader, this.#head);
+    // The server meant its own bytes.
+    answer.headers.delete("content-length");
+    return answer;
+  }
+
+  /** The session is over, or there is no room for it. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.leg?.abort();
+    this.#log.clear();
+    this.#host.closed(this);
+    const reader = this.#reader;
+    this.#reader = undefined;
+    reader?.end(this.#ended?.error);
+  }
+
+  /** The client does not wait for its response any longer. Whether its server says so or not, the stream ends. */
+  cancel(): void {
+    this.#cancelledAt = performance.now();
+  }
+
+  /** Nobody has read it for as long as it may be kept, or waits for anything on it. */
+  isExpired(now: number): boolean {
+    if (this.#cancelledAt !== undefined && now - this.#cancelledAt >= AFTER_CANCEL) return true;
+    return this.unreadSince !== undefined && now - this.unreadSince >= this.#host.settings.ttl;
+  }
+
+  /** Lets go of an event that was read. */
+  forgetOldest(): boolean {
+    return this.#log.forgetOldest();
+  }
+
+  /** Reads its server, or not: by what waits for the client here. */
+  flow(): void {
+    const { unread, last, cursor } = this.#log;
+    const { settings, shelf } = this.#host;
+    const isFull = this.#reader
+      ? unread > HIGH_WATER
+      : unread > settings.streamBytes || last - cursor >= settings.events || shelf.isFull;
+    this.leg?.hold(isFull);
+  }
+
+  #trim(): void {
+    const { settings } = this.#host;
+    const limit = this.#resumes ? settings.streamBytes : 0;
+    while ((this.#log.bytes > limit || this.#log.size > settings.events) && this.#log.forgetOldest());
+  }
+
+  #pump(): void {
+    const reader = this.#reader;
+    if (!reader?.isReady) return;
+    while (!reader.isPaused && this.#reader === reader) {
+      const kept = this.#log.next();
+      if (!kept) break;
+      // What is answered is not asked again.
+      if (kept.question !== undefined && !this.#host.isOpen(kept.question)) continue;
+      this.#named ||= this.#resumes;
+      reader.emit(kept.bytes);
+    }
+    if (this.#reader !== reader) return;
+    this.flow();
+    if (this.#log.cursor < this.#log.last || !this.#ended) return;
+    this.#reader = undefined;
+    this.#unread();
+    reader.end(this.#ended.error);
+  }
+
+  #left(reader: Reader): void {
+    if (this.#reader !== reader) return;
+    this.#reader = undefined;
+    this.#unread();
+    this.flow();
+  }
+
+  #unread(): void {
+    if (!this.#named || this.#host.settings.ttl === 0) return this.close();
+    this.unreadSince = performance.now();
+    this.#host.left(this);
+  }
+}
