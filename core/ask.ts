@@ -128,7 +128,11 @@ function scanEvents(bytes: Uint8Array, id: Message["id"]): { response: Message |
 
 /** Why there is no answer, in a few words; the error's code where there are none. */
 export function describeFailure(cause: unknown): string {
-  return isProxyError(cause) ? (WHY[cause.code] ?? cause.code) : "failed";
+  if (!isProxyError(cause)) return "failed";
+  const { hint } = cause.details;
+  return cause.code === "UPSTREAM_INVALID" && hint !== undefined
+    ? hint.replace(/^It/, "it").replace(/\.$/, "")
+    : (WHY[cause.code] ?? cause.code);
 }
 
 const WHY: Partial<Readonly<Record<ErrorCode, string>>> = {
@@ -142,5 +146,6 @@ const WHY: Partial<Readonly<Record<ErrorCode, string>>> = {
   UPSTREAM_TOO_LARGE: "an answer that is too large",
   UPSTREAM_UNAUTHORIZED: "its credential was not accepted",
   UPSTREAM_REDIRECT: "redirects elsewhere",
+  SERVER_SUSPENDED: "left alone after failures in a row",
   CLIENT_GONE: "given up",
 };

@@ -7,13 +7,14 @@ import { discard } from "./body/body.ts";
 import { isRecord } from "./body/message.ts";
 import { LATEST_LEGACY, META, MODERN, eraOf } from "./era.ts";
 import { type Push, firstEvent, modernPush, probePush } from "./probe-stream.ts";
-import type { Era, Json, Message } from "./types.ts";
+import type { Era, Json, Message, Mount } from "./types.ts";
 import { VERSION } from "./version.ts";
 
 /** What a probe found. */
 export interface Probe {
   /**
-   * `modern`, `legacy`: it speaks · `auth-required`: it wants a credential first · `sse`: the HTTP+SSE transport of 2024-11-05 ·
+   * `modern`, `legacy`: it speaks · `auth-required`: it wants a credential first · `sse`: it speaks HTTP+SSE (2024-11-05), and was
+   * asked by Streamable HTTP ·
    * `unsupported`: it answers, but as no MCP server that this proxy could speak to · `busy`: it put the probe off, which says
    * nothing · `down`: an outage, which says nothing about its kind.
    */
@@ -26,7 +27,8 @@ export interface Probe {
   versions?: readonly string[];
   serverInfo?: Json;
   capabilities?: Json;
-  transport: "http" | "sse";
+  /** What the server speaks: as its mount says, or as was found. */
+  transport: Mount["transport"];
   /** Of the POST that decided. */
   latencyMs: number;
   /** Whether the server can tell of changes by itself; `undefined` when that was not asked, or nobody could be. */
@@ -43,6 +45,8 @@ export interface ProbeOptions {
   push?: boolean;
   /** What an earlier probe found: a legacy server is then not asked whether it is modern. */
   known?: Era;
+  /** How the server is spoken to. Over HTTP+SSE it is not asked whether it is modern. @default "http" */
+  transport?: Mount["transport"];
   /** Called when the verdict is there, before the event stream is tried. */
   onVerdict?: (probe: Probe) => void;
 }
@@ -59,7 +63,8 @@ const GOODBYE = 2000;
  * @param call sends to the server, e.g. `(request) => app.call(mount, request, { reason: "probe" })`
  */
 export async function probeServer(call: Call, options: ProbeOptions = {}): Promise<Probe> {
-  const { timeout = 10_000, push = true, known, onVerdict } = options;
+  const { timeout = 10_000, push = true, transport = "http", onVerdict } = options;
+  const known = transport === "sse" ? "legacy" : options.known;
   const startedAt = performance.now();
   const deadline = AbortSignal.timeout(timeout);
   const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
@@ -69,7 +74,7 @@ export async function probeServer(call: Call, options: ProbeOptions = {}): Promi
 
   const end = (verdict: Probe["verdict"], more: Partial<Probe> = {}): Probe => ({
     verdict,
-    transport: "http",
+    transport,
     latencyMs: Math.round(performance.now() - askedAt),
     ...more,
   });
@@ -119,10 +124,11 @@ export async function probeServer(call: Call, options: ProbeOptions = {}): Promi
       });
     }
     if (
+      transport === "http" &&
       [400, 404, 405].includes(reply.status) &&
       (await firstEvent(call, signal).catch(() => undefined)) === "endpoint"
     )
-      return end("sse", { transport: "sse", reason: "this server speaks HTTP+SSE, which is not supported yet" });
+      return end("sse", { transport: "sse", reason: "it speaks HTTP+SSE (MCP 2024-11-05)" });
     return end("unsupported", {
       reason: error
         ? `initialize was answered with HTTP ${reply.status}, JSON-RPC error ${error.code}`
@@ -134,7 +140,7 @@ export async function probeServer(call: Call, options: ProbeOptions = {}): Promi
     if (known === "legacy") {
       const found = await initialize();
       // A server that no longer knows `initialize` has moved on.
-      if (found.verdict !== "unsupported") return found;
+      if (found.verdict !== "unsupported" || transport === "sse") return found;
     }
     return (await discover(MODERN, true)) ?? (await initialize());
   }

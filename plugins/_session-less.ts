@@ -61,7 +61,7 @@ export class Sessionless {
     }
     const answer = await this.#pass(asked);
     if (answer.status < 300) this.need.learn(false);
-    if (answer.status !== 400 && answer.status !== 404) return answer;
+    if (!mayMissSession(answer)) return answer;
     const [kept] = await readRefusal(answer);
     await this.need.ask(exchange.principal, request.headers);
     if (!this.need.isRequired) return kept;
@@ -87,7 +87,7 @@ export class Sessionless {
   /** Made once, since a request to a server without sessions must cost next to nothing. */
   readonly #passed = (answer: Answer): Answer => {
     answer.headers.delete(SESSION_ID);
-    if (answer.status === 400) this.need.doubt();
+    if (mayMissSession(answer)) this.need.doubt();
     return answer;
   };
 
@@ -156,4 +156,9 @@ export class Sessionless {
 /** No word about it is every type (RFC 9110 §12.5.1). */
 function takesAnything(accept: string | null): boolean {
   return accept === null || accept.includes("*/*");
+}
+
+/** MCP 2025-11-25, Transports, Session Management: 400 where there is no session id. Some servers say 422. */
+function mayMissSession({ status }: Answer): boolean {
+  return status === 400 || status === 422;
 }

@@ -7,7 +7,7 @@ import { LATEST_LEGACY, META, MODERN } from "../era.ts";
 import { type Probe, probeServer } from "../probe.ts";
 import type { App, Message, Mount, Plugin, ServerConfig } from "../types.ts";
 import { VERSION } from "../version.ts";
-import { type Diagnosis, adviceFor } from "./advice.ts";
+import { type Diagnosis, SPEAKS_HTTP, adviceFor } from "./advice.ts";
 
 /** Times in milliseconds. */
 export interface DoctorLimits {
@@ -33,7 +33,7 @@ export function doctorPlugin(): { plugin: Plugin; app(): App } {
 /** Never rejects. */
 export async function diagnose(app: App, mount: Mount, config: ServerConfig, limits: DoctorLimits): Promise<Diagnosis> {
   const call: Call = (request) => app.call(mount, request, { reason: "doctor" });
-  const probe = await probeServer(call, { timeout: limits.probe });
+  const probe = await examine(call, mount, config, limits.probe);
   const { verdict } = probe;
   const found: Omit<Diagnosis, "advice"> = {
     server: mount.server,
@@ -58,6 +58,17 @@ export async function diagnose(app: App, mount: Mount, config: ServerConfig, lim
     }
   }
   return { ...found, advice: adviceFor(found, config) };
+}
+
+/** A server that is no server of HTTP+SSE may be one of Streamable HTTP. */
+async function examine(call: Call, { transport }: Mount, { url }: ServerConfig, timeout: number): Promise<Probe> {
+  const probe = await probeServer(call, { timeout, transport });
+  if (transport !== "sse" || url === undefined || (probe.verdict !== "down" && probe.verdict !== "unsupported"))
+    return probe;
+  const { pathname, search } = new URL(url);
+  const other = await probeServer((request) => call({ path: pathname + search, ...request }), { timeout, push: false });
+  if (other.verdict !== "legacy" && other.verdict !== "modern") return probe;
+  return { ...probe, verdict: "unsupported", transport: "http", reason: SPEAKS_HTTP };
 }
 
 function authOf({ verdict }: Probe, config: ServerConfig): Diagnosis["auth"] {

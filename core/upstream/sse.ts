@@ -3,6 +3,7 @@
  * event stream of its own, which is the session; a stream that is lost is a session that is lost, since nothing of it can be
  * resumed. What tells the client's side of a request apart from others is in `channel.ts`.
  */
+import { describeFailure } from "../ask.ts";
 import { empty, jsonText } from "../body/body.ts";
 import { findMembers } from "../body/members.ts";
 import { LATEST_LEGACY, eraOf } from "../era.ts";
@@ -126,7 +127,7 @@ export function createSseDriver(name: string, config: HttpServerConfig, host: Dr
       return {
         connections: sessions.size,
         ...(oldest && { connectedSince: oldest.since.toISOString() }),
-        ...(lastLoss && { lastError: { code: lastLoss.error.code, at: lastLoss.at.toISOString() } }),
+        ...(lastLoss && { lastError: { reason: describeFailure(lastLoss.error), at: lastLoss.at.toISOString() } }),
       };
     },
     async close() {

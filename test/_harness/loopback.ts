@@ -10,11 +10,11 @@ export function closeable<T extends { close(): Promise<void> }>(thing: T): T & C
   return Object.assign(thing, { [Symbol.asyncDispose]: () => thing.close() });
 }
 
-/** Binds a server to a free port of 127.0.0.1 and returns that port. */
-export async function listen(server: TcpServer): Promise<number> {
+/** Binds a server to a port of 127.0.0.1, a free one unless it is named, and returns that port. */
+export async function listen(server: TcpServer, port = 0): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
+    server.listen(port, "127.0.0.1", resolve);
   });
   return (server.address() as AddressInfo).port;
 }

@@ -121,7 +121,7 @@ describe("the verdict", () => {
     [
       "HTTP+SSE",
       { initialize: status("405 No"), GET: `${SSE_HEAD}${chunk("event: endpoint\ndata: /messages?s=1\n\n")}` },
-      { verdict: "sse", transport: "sse", reason: "this server speaks HTTP+SSE, which is not supported yet" },
+      { verdict: "sse", transport: "sse", reason: "it speaks HTTP+SSE (MCP 2024-11-05)" },
     ],
     [
       "another stream than HTTP+SSE",

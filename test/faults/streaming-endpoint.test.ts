@@ -4,7 +4,7 @@ import { gate, rawClient, rawServer } from "../_harness/peers.ts";
 import { testScope } from "../_harness/scope.ts";
 import { type Scripted, idOf, methodOf } from "../_harness/scripted.ts";
 import { ACCEPTED, type SsePeerOptions, ssePeer } from "../_harness/sse-peer.ts";
-import { call, front, jsonAnswer, post } from "../_harness/wire.ts";
+import { call, front, jsonAnswer, plain, post } from "../_harness/wire.ts";
 import { asking } from "./asking.ts";
 
 const use = testScope();
@@ -302,6 +302,32 @@ describe("ST-13 a stream that is lost", () => {
     client.reset();
     await peer.streams[0]!.connection.ended;
   });
+});
+
+test("ST-13 a client that does not read its stream stops the server, and loses nothing when it reads on", async () => {
+  const { peer, proxy, initialize } = await proxyTo({});
+  const session = (await initialize()).headers["mcp-session-id"]!;
+  const client = await use(rawClient(proxy.port));
+  client.send(plain("GET", "/mcp", `accept: text/event-stream\r\nmcp-session-id: ${session}\r\n`));
+  await client.receive(/\r\n\r\n/);
+  client.pause();
+  const { connection, message } = peer.streams[0]!;
+  const events = 300;
+  const big = "x".repeat(100_000);
+  for (let i = 0; i < events; i++)
+    message(`{"jsonrpc":"2.0","method":"notifications/message","params":{"n":${i},"x":"${big}"}}`);
+  let before = -1;
+  await expect
+    .poll(() => before !== 0 && before === (before = connection.socket.writableLength), {
+      interval: 150,
+      timeout: 8000,
+    })
+    .toBe(true);
+  expect(connection.socket.writableLength).toBeGreaterThan(5_000_000);
+  client.resume();
+  // Not `receive()`: it looks through everything with each piece.
+  await expect.poll(() => client.received.includes(`"n":${events - 1},`), { interval: 150, timeout: 8000 }).toBe(true);
+  expect(client.received.match(/"n":\d+,/g)).toEqual(Array.from({ length: events }, (_, i) => `"n":${i},`));
 });
 
 test("ST-13 a handshake that the server refuses is no session", async () => {

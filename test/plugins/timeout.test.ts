@@ -19,9 +19,6 @@ async function silent(streams = false) {
   return script;
 }
 
-/** The rest of the preset; `sessions` would ask such a server first whether it keeps any. */
-const others = () => standard().filter(({ name }) => name !== "timeout" && name !== "sessions");
-
 async function clientOf(url: string, plugins: unknown, server: object = {}) {
   return use(rawClient((await use(front(url, plugins, server))).port));
 }
@@ -66,7 +63,10 @@ describe("limits", () => {
 
   test("total is for all of an answer, however lively it is; with an error for what is pending", async () => {
     const { server } = await silent(true);
-    const client = await clientOf(server.url, [others(), timeout({ total: 400 })]);
+    const client = await clientOf(server.url, [
+      standard().filter((p) => p.name !== "timeout"),
+      timeout({ total: 400 }),
+    ]);
     client.send(post(tool("slow"), "/mcp", SESSION));
     const connection = await server.connection();
     await client.receive(/\r\n\r\n/);
@@ -173,7 +173,7 @@ describe("heartbeats", () => {
   }
 
   test("four missed ones end the stream, with an error for what is pending", async () => {
-    const plugins = [others(), timeout(OPTIONS)];
+    const plugins = [standard().filter((p) => p.name !== "timeout"), timeout(OPTIONS)];
     const { client, connection } = await beating(plugins, post(tool("slow"), "/mcp", SESSION), 6, 100);
     const before = performance.now();
     await client.receive(/"id":1,"error":[^\n]*UPSTREAM_SILENT/, { timeout: 5000 });

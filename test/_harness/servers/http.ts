@@ -31,10 +31,16 @@ export interface RecordingServer {
   request(matches: (request: RecordedRequest) => boolean, options?: WaitOptions): Promise<RecordedRequest>;
 }
 
-/** Serves one handler at `/mcp`, records every request and hands the handler the parsed body. Anything else is 404. */
+/**
+ * Serves one handler at its paths, records every request and hands the handler the parsed body. Anything else is 404.
+ *
+ * @param paths the first one is that of `url` @param on this port @default a free one
+ */
 export async function recordingServer(
   handle: (recorded: RecordedRequest, request: IncomingMessage, response: ServerResponse) => Promise<void>,
   intercept: Intercept = () => false,
+  paths: readonly string[] = ["/mcp"],
+  on = 0,
 ): Promise<RecordingServer & { stop(): Promise<void> }> {
   const log: Journal<RecordedRequest> = journal(
     ({ method, target, body }) => `${method} ${target} ${JSON.stringify(body) ?? ""}`,
@@ -47,7 +53,7 @@ export async function recordingServer(
     const recorded = await record(request);
     log.add(recorded);
     if (await intercept(recorded, request, response)) return;
-    if (recorded.target.split("?")[0] !== "/mcp")
+    if (!paths.includes(recorded.target.split("?")[0]!))
       return sendRpcError(response, 404, -32_000, "no MCP endpoint at this path");
     // The body is already read, so the SDK cannot report this itself; it would answer the same.
     if (request.method === "POST" && (typeof recorded.body === "string" || recorded.body === undefined)) {
@@ -56,10 +62,10 @@ export async function recordingServer(
     await handle(recorded, request, response);
   }
 
-  const port = await listen(server);
+  const port = await listen(server, on);
   return {
     port,
-    url: `http://127.0.0.1:${port}/mcp`,
+    url: `http://127.0.0.1:${port}${paths[0]}`,
     requests: log.entries,
     request: (matches, options) => log.find(matches, `a request that satisfies ${matches}`, options),
     stop: () => stop(server),
