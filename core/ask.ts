@@ -23,24 +23,27 @@ export interface Reply {
 const LIMIT = 1024 * 1024;
 
 /**
+ * Posts a request and waits for its response, whichever form the answer has. Other messages are passed over.
+ *
+ * @param request `limit`: of an answer or event, in bytes; 1 MiB where it is not said
  * @param onHead called before the body is read: a session may have begun, whatever comes then
  * @throws ProxyError
  */
 export async function ask(
   call: Call,
-  request: { message: Message; headers?: Record<string, string>; signal: AbortSignal },
+  request: { message: Message; headers?: Record<string, string>; signal: AbortSignal; limit?: number },
   onHead?: (answer: Answer) => void,
 ): Promise<Reply> {
-  const { message, signal } = request;
+  const { message, signal, limit = LIMIT } = request;
   const headers = new Headers(request.headers);
   const answer = await call({ method: "POST", headers, body: message, signal });
   onHead?.(answer);
   const { status } = answer;
   const type = mediaType(answer.headers);
   const found = isEventStream(answer.headers)
-    ? await readEvents(answer, message.id)
+    ? await readEvents(answer, message.id, limit)
     : type === "application/json" || status >= 400
-      ? find(await collectSome(answer), message.id)
+      ? find(await collectSome(answer, limit), message.id)
       : void discard(answer);
   return { status, headers: answer.headers, response: found, type };
 }
@@ -59,9 +62,9 @@ export function outageOf({ status, type }: Reply): ["auth-required" | "busy" | "
 }
 
 /** Error pages may be of any size; what they begin with is no message then. */
-async function collectSome(answer: Answer): Promise<Uint8Array> {
+async function collectSome(answer: Answer, limit: number): Promise<Uint8Array> {
   try {
-    return await collect(answer, LIMIT);
+    return await collect(answer, limit);
   } catch (cause) {
     if (answer.status >= 400 && isProxyError(cause) && cause.code === "UPSTREAM_TOO_LARGE") return new Uint8Array();
     throw cause;
@@ -87,7 +90,7 @@ function find(bytes: Uint8Array, id: Message["id"]): Message | undefined {
 }
 
 /** Reads until the response is there, then lets go of the stream. */
-function readEvents(answer: Answer, id: Message["id"]): Promise<Message | undefined> {
+function readEvents(answer: Answer, id: Message["id"], limit: number): Promise<Message | undefined> {
   const body = answer.body as AnyBody;
   if (body.kind !== "stream") return collect(answer).then((bytes) => scanEvents(bytes, id).response);
   const { source } = body;
@@ -97,9 +100,9 @@ function readEvents(answer: Answer, id: Message["id"]): Promise<Message | undefi
       data(chunk) {
         const { response, length } = scanEvents((rest = rest.length > 0 ? joinChunks([rest, chunk]) : chunk), id);
         rest = rest.subarray(length);
-        if (response === undefined && rest.length <= LIMIT) return;
+        if (response === undefined && rest.length <= limit) return;
         if (response) resolve(response);
-        else reject(new ProxyError("UPSTREAM_TOO_LARGE", { detail: `an event of more than ${LIMIT} bytes` }));
+        else reject(new ProxyError("UPSTREAM_TOO_LARGE", { detail: `an event of more than ${limit} bytes` }));
         // Last, because the source tells its abort as a failure.
         source.abort();
       },

@@ -20,6 +20,7 @@ export interface EraDecision {
   refusal?: ProxyError;
 }
 
+/** To which era a protocol revision belongs, e.g. that of `MCP-Protocol-Version`. */
 export function eraOf(version: string | null): Era {
   return version !== null && version >= MODERN ? "modern" : "legacy";
 }

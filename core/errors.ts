@@ -35,6 +35,7 @@ export type ErrorCode =
   | "INVALID_REQUEST"
   | "INVALID_ENVELOPE"
   | "CLIENT_GONE"
+  | "INVALID_SESSION"
   | "SESSION_NOT_FOUND"
   | "SESSION_REQUIRED"
   | "TOO_MANY_SESSIONS"
@@ -124,6 +125,11 @@ const table: Record<ErrorCode, ErrorRow> = {
     text: "The metadata that every request of this protocol revision carries (params._meta) is missing or not valid.",
   },
   CLIENT_GONE: { status: 499, rpc: -32603, text: "The client left before there was an answer." },
+  INVALID_SESSION: {
+    status: 400,
+    rpc: -32600,
+    text: "Mcp-Session-Id is no session id: those are 1 to 8192 visible ASCII characters.",
+  },
   SESSION_NOT_FOUND: {
     status: 404,
     rpc: -32001,

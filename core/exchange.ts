@@ -181,7 +181,11 @@ export class ExchangeRun extends ExchangeState implements DownHost {
     about: Partial<Scan> | undefined,
   ): Promise<Answer> {
     let sent: Promise<Answer> | undefined;
-    const inner: Next = (again) => (sent = this.#forward(again, i + 1, about));
+    const inner: Next = (again) => {
+      // A hook may send something of its own.
+      const known = again.body === request.body ? about : aboutOf(again.body);
+      return (sent = this.#forward(again, i + 1, known));
+    };
     let called: Awaitable<Answer | undefined>;
     try {
       called = callHook(hook, "forward", this, () => hook.handler(this, request, inner));
@@ -194,7 +198,9 @@ export class ExchangeRun extends ExchangeState implements DownHost {
   }
 
   #remember(answer: Answer): void {
-    const session = this.posted?.method === "initialize" ? answer.headers.get("mcp-session-id") : undefined;
+    // Where a plugin keeps sessions, it also knows what they began with.
+    const began = this.posted?.method === "initialize" && this.session === undefined;
+    const session = began ? answer.headers.get("mcp-session-id") : undefined;
     if (session) this.mount.clients.remember(this.owner, session, this.client);
     if (this.incoming.method !== "DELETE") return;
     const ended = this.request.headers.get("mcp-session-id");

@@ -1,17 +1,22 @@
 /** The public names of `mcp-penstock`. */
 export { createPenstock } from "./app.ts";
-export { describeFailure } from "./ask.ts";
-export type { Call } from "./ask.ts";
+export { ask, describeFailure } from "./ask.ts";
+export type { Call, Reply as CallReply } from "./ask.ts";
 export type { Penstock, PenstockOptions } from "./app.ts";
 export { collect, discard, empty, fromResponse, json, readJson, sse } from "./body/body.ts";
 export { EventSplitter, fromSource, sourceOf, wholeBody } from "./body/events.ts";
 export type { Receiver, Source } from "./body/body.ts";
 export { hasId, holdsResponse, mayHoldMethod } from "./body/framer.ts";
 export { spanOf } from "./body/id-text.ts";
+export { findMembers, replaceSpans } from "./body/members.ts";
+export type { Members, Span, Wanted } from "./body/members.ts";
 export { isRecord } from "./body/message.ts";
+export { replaceTexts } from "./body/replace.ts";
+export type { Replacement } from "./body/replace.ts";
 export { parseEvent, writeEvent } from "./body/sse.ts";
 export type { ParsedEvent } from "./body/sse.ts";
 export { ANONYMOUS, defineConfig, defineState } from "./define.ts";
+export { LATEST_LEGACY, eraOf } from "./era.ts";
 export { ERRORS, ProxyError, isProxyError } from "./errors.ts";
 export type { ErrorCode, ErrorDetails } from "./errors.ts";
 export { isEventStream } from "./headers.ts";
@@ -58,6 +63,7 @@ export type {
   Mount,
   Next,
   Outcome,
+  Outline,
   PenstockConfig,
   Plugin,
   PluginOption,
@@ -78,3 +84,4 @@ export type {
   TlsOptions,
   UpstreamRequest,
 } from "./types.ts";
+export { VERSION } from "./version.ts";

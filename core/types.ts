@@ -141,6 +141,15 @@ export interface Mount extends Slots {
   readonly timeouts: Readonly<Required<Timeouts>>;
 }
 
+/** What a posted message is, found without parsing it. */
+export interface Outline {
+  readonly kind: Kind;
+  /** The text of `id` as it was posted, quotes included; `undefined` when there is none. */
+  readonly idText: string | undefined;
+  /** `undefined` for a response. */
+  readonly method: string | undefined;
+}
+
 /** One HTTP request and its answer, however long the stream. */
 export interface Exchange extends Slots {
   /** Unique in this process, and fit for a header and a log. */
@@ -155,6 +164,8 @@ export interface Exchange extends Slots {
   session: Session | undefined;
   /** The posted message as the message hooks left it; `undefined` for GET and DELETE, and before it was read (`request` hooks). To change it, return another from a message hook. */
   readonly message: Message | undefined;
+  /** The same before any hook saw it, in outline: costs nothing to look at. */
+  readonly posted: Outline | undefined;
   /** The server has been asked. Where it has not, a plugin or the proxy itself answers. */
   readonly asked: boolean;
   readonly log: Logger;

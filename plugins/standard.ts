@@ -7,6 +7,7 @@ import { oauthRelay } from "./oauth-relay.ts";
 import { oauthRoot } from "./oauth-root.ts";
 import { requestLog } from "./request-log.ts";
 import { retry } from "./retry.ts";
+import { sessions } from "./sessions.ts";
 import { sseRelay } from "./sse-relay.ts";
 import { timeout } from "./timeout.ts";
 import { unsupported } from "./unsupported.ts";
@@ -22,6 +23,8 @@ export function standard(): Plugin[] {
     health(),
     unsupported(),
     sseRelay(),
+    // Around all that sends a request again: the server's session may be another one by then.
+    sessions(),
     // After `sse-relay`: it looks at the bytes of the server before comments of the proxy are among them.
     timeout(),
     // Around the breaker, so that each attempt counts there.

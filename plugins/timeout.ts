@@ -14,6 +14,7 @@ import {
 } from "../core/index.ts";
 import { HeartbeatWatch } from "./_heartbeats.ts";
 import { compilePatterns } from "./_patterns.ts";
+import { ownSessionIds, upstreamRequest, upstreamSession } from "./_upstream-session.ts";
 
 /** A limit: a number is the longest silence, before the head of the answer or within its event stream. */
 export type Limit = number | RequestTimeouts;
@@ -111,14 +112,20 @@ function tellServer(exchange: Exchange, { error }: Outcome): void {
   if (typeof id === "number" ? !Number.isSafeInteger(id) : typeof id !== "string") return;
   const headers = new Headers();
   const credentials = mount.auth === "passthrough" ? ["authorization"] : [];
-  for (const name of ["mcp-session-id", "mcp-protocol-version", ...credentials]) {
+  const asSent = mount.get(ownSessionIds) ? [] : ["mcp-session-id"];
+  for (const name of [...asSent, "mcp-protocol-version", ...credentials]) {
     const value = request.headers.get(name);
     if (value !== null) headers.set(name, value);
+  }
+  const upstreamId = exchange.session?.get(upstreamSession);
+  if (upstreamId !== undefined) {
+    headers.set("mcp-session-id", upstreamId);
+    headers.set("mcp-protocol-version", client.version);
   }
   const body = {
     jsonrpc: "2.0" as const,
     method: "notifications/cancelled",
-    params: { requestId: id, reason: "The request timed out." },
+    params: { requestId: exchange.get(upstreamRequest) ?? id, reason: "The request timed out." },
   };
   mount
     .get(slot)!

@@ -3,18 +3,12 @@
  * out of the same bytes: duplicate keys, keys of the envelope that differ in case only, batches, great depth.
  * `JSON.parse` would keep the last duplicate and round a large id in silence.
  */
-import type { Kind } from "../types.ts";
+import type { Outline } from "../types.ts";
 import { Keys, fold, isPlain, plainKey } from "./keys.ts";
 import { asBuffer } from "./sse.ts";
 
 /** What the envelope says, found without building an object. */
-export interface Scan {
-  kind: Kind;
-  /** The text of `id` as posted, quotes included; `undefined` when there is none. */
-  idText: string | undefined;
-  /** `undefined` for a response. */
-  method: string | undefined;
-}
+export type Scan = Outline;
 
 /** Why a body is refused. */
 export class ScanError extends Error {

@@ -13,5 +13,12 @@ export {
 } from "./peers/http.ts";
 export { type Ending, type Peer, PeerGoneError } from "./peers/peer.ts";
 export { type RawClient, rawClient } from "./peers/client.ts";
-export { type RawConnection, type RawServer, rawServer, type Script, type Step } from "./peers/server.ts";
+export {
+  type RawConnection,
+  type RawServer,
+  type RawServerOptions,
+  rawServer,
+  type Script,
+  type Step,
+} from "./peers/server.ts";
 export { within } from "./wait.ts";

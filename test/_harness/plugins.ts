@@ -12,6 +12,7 @@ import * as oauthRootModule from "mcp-penstock/plugins/oauth-root";
 import * as rateLimitModule from "mcp-penstock/plugins/rate-limit";
 import * as requestLogModule from "mcp-penstock/plugins/request-log";
 import * as retryModule from "mcp-penstock/plugins/retry";
+import * as sessionsModule from "mcp-penstock/plugins/sessions";
 import * as sseRelayModule from "mcp-penstock/plugins/sse-relay";
 import * as standardModule from "mcp-penstock/plugins/standard";
 import * as timeoutModule from "mcp-penstock/plugins/timeout";
@@ -66,6 +67,7 @@ export const { oauthRoot } = remembered("dist/plugins/oauth-root.mjs", oauthRoot
 export const { rateLimit } = remembered("dist/plugins/rate-limit.mjs", rateLimitModule);
 export const { requestLog } = remembered("dist/plugins/request-log.mjs", requestLogModule);
 export const { retry } = remembered("dist/plugins/retry.mjs", retryModule);
+export const { sessions } = remembered("dist/plugins/sessions.mjs", sessionsModule);
 export const { sseRelay } = remembered("dist/plugins/sse-relay.mjs", sseRelayModule);
 export const { standard } = remembered("dist/plugins/standard.mjs", standardModule);
 export const { timeout } = remembered("dist/plugins/timeout.mjs", timeoutModule);

@@ -1,4 +1,4 @@
-import { type ParsedRequest, type RawConnection, type RawServer, rawServer } from "./peers.ts";
+import { type ParsedRequest, type RawConnection, type RawServer, type RawServerOptions, rawServer } from "./peers.ts";
 
 /** What a scripted server does with one request: bytes, nothing at all, or the end of the connection. */
 export type Scripted = string | "hang" | "reset";
@@ -14,6 +14,7 @@ export interface ScriptedServer {
 /** A raw server that answers each request as a function says. It is closed by whoever called. */
 export async function scripted(
   answer: (request: ParsedRequest, connection: RawConnection) => Scripted | Promise<Scripted>,
+  options?: RawServerOptions,
 ): Promise<ScriptedServer> {
   const seen: string[] = [];
   const requests: ParsedRequest[] = [];
@@ -25,7 +26,7 @@ export async function scripted(
       if (said === "reset") connection.reset();
       else if (said !== "hang") connection.send(said);
     }
-  });
+  }, options);
   return { server, seen, requests };
 }
 

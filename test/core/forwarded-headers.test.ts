@@ -7,7 +7,7 @@ import { call, front, jsonAnswer, plain, post } from "../_harness/wire.ts";
 const use = testScope();
 
 /** Sends one request with these header lines and returns what the server got, and what came back. */
-async function relay(request: string, options: { server?: object; answer?: string } = {}) {
+async function relay(request: string, options: { server?: object; answer?: string; plugins?: unknown } = {}) {
   const seen: ParsedRequest[] = [];
   const server = await use(
     rawServer(async (connection) => {
@@ -15,7 +15,9 @@ async function relay(request: string, options: { server?: object; answer?: strin
       connection.send(options.answer ?? jsonAnswer("{}"));
     }),
   );
-  const client = await use(rawClient((await use(front(server.url, [standard()], options.server))).port));
+  const client = await use(
+    rawClient((await use(front(server.url, options.plugins ?? [standard()], options.server))).port),
+  );
   client.send(request);
   const answer = await client.receiveResponse();
   return { got: seen[0]!, answer, server };
@@ -44,6 +46,8 @@ describe("towards the server", () => {
           .map(([name, value]) => `${name}: ${value}\r\n`)
           .join(""),
       ),
+      // The plugin sessions puts the server's own id there.
+      { plugins: standard().filter(({ name }) => name !== "sessions") },
     );
     for (const [name, value] of Object.entries(lines)) expect(got.headers[name.toLowerCase()]).toBe(value);
   });

@@ -152,12 +152,14 @@ describe.each(STACKS)("through %s everything is as it is directly", (_stack, plu
     await server.cancelled("g");
   });
 
-  test("session ids pass unchanged, DELETE ends the session, and its id is 404 afterwards", async () => {
+  test("DELETE ends the session, and its id is 404 afterwards", async () => {
     const server = await use(startLegacyServer());
     const proxy = await use(front(server.url, plugins()));
     const { transport } = await use(connectV1(`${proxy.url}/mcp`));
     const id = transport.sessionId!;
-    expect(server.sessions).toEqual([id]);
+    expect(server.sessions).toHaveLength(1);
+    // Where the plugin sessions keeps them, a client never sees the server's own id.
+    expect(server.sessions.includes(id)).toBe(plugins().length === 0);
     await transport.terminateSession();
     expect(server.sessions).toEqual([]);
     const headers = {
@@ -172,10 +174,12 @@ describe.each(STACKS)("through %s everything is as it is directly", (_stack, plu
           headers,
           body: '{"jsonrpc":"2.0","id":1,"method":"tools/list"}',
         });
-        return [answer.status, await answer.text()];
+        return [answer.status, ((await answer.json()) as { error: { code: number } }).error.code];
       }),
     );
-    expect(answers[0]![0]).toBe(404);
-    expect(answers[1]).toEqual(answers[0]);
+    expect(answers).toEqual([
+      [404, -32001],
+      [404, -32001],
+    ]);
   });
 });

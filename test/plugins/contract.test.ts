@@ -12,6 +12,7 @@ import { oauthRoot } from "mcp-penstock/plugins/oauth-root";
 import { rateLimit } from "mcp-penstock/plugins/rate-limit";
 import { requestLog } from "mcp-penstock/plugins/request-log";
 import { retry } from "mcp-penstock/plugins/retry";
+import { sessions } from "mcp-penstock/plugins/sessions";
 import { sseRelay } from "mcp-penstock/plugins/sse-relay";
 import { standard } from "mcp-penstock/plugins/standard";
 import { timeout } from "mcp-penstock/plugins/timeout";
@@ -53,6 +54,7 @@ const makers: Record<string, () => PluginOption> = {
   "rate-limit": () => rateLimit({ perMinute: 1, burst: 4, tools: { echo: { perMinute: 1, burst: 1 } } }),
   "request-log": requestLog,
   retry,
+  sessions,
   "sse-relay": sseRelay,
   standard,
   timeout: () => timeout({ methods: { "tools/call": 60_000 }, tools: { "e*": { total: 60_000 } }, total: 90_000 }),

@@ -42,14 +42,28 @@ export interface RawServer extends Closeable {
   close(): Promise<void>;
 }
 
+/** How a raw server behaves beside its script. */
+export interface RawServerOptions {
+  allowHalfOpen?: boolean;
+  /** The script is shown the `initialize` that the plugin `sessions` sends by itself. @default false: it is refused */
+  handshakes?: boolean;
+}
+
+/** Of a server that knows no `initialize`, and so keeps no sessions: most scripts are about one request. */
+const REFUSAL =
+  'HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 68\r\n\r\n{"jsonrpc":"2.0","id":null,"error":{"code":-32601,"message":"none"}}';
+
 /** Starts a raw server that runs one script for every connection it accepts. */
-export async function rawServer(script: Script | Step[] = [], { allowHalfOpen = false } = {}): Promise<RawServer> {
+export async function rawServer(
+  script: Script | Step[] = [],
+  { allowHalfOpen = false, handshakes = false }: RawServerOptions = {},
+): Promise<RawServer> {
   const run = typeof script === "function" ? script : steps(script);
   const accepted = journal<RawConnection>((connection) => `connection ${connection.index}`);
   const failures: unknown[] = [];
   let requests = 0;
   const server = createServer({ allowHalfOpen }, (socket) => {
-    const connection = rawConnection(socket, accepted.entries.length, () => requests++);
+    const connection = rawConnection(socket, accepted.entries.length, handshakes, () => requests++);
     accepted.add(connection);
     (async () => run(connection))().catch((error: unknown) => {
       if (!(error instanceof PeerGoneError)) failures.push(error);
@@ -78,7 +92,7 @@ export async function rawServer(script: Script | Step[] = [], { allowHalfOpen = 
   });
 }
 
-function rawConnection(socket: Socket, index: number, count: () => void): RawConnection {
+function rawConnection(socket: Socket, index: number, handshakes: boolean, count: () => void): RawConnection {
   const base = peer(socket);
   const receiveRequest = async (options?: WaitOptions): Promise<ParsedRequest> => {
     const request = await base.take(
@@ -89,6 +103,10 @@ function rawConnection(socket: Socket, index: number, count: () => void): RawCon
       "a whole request",
       options,
     );
+    if (!handshakes && request.body.includes('"penstock-initialize"')) {
+      base.send(REFUSAL);
+      return receiveRequest(options);
+    }
     count();
     return request;
   };

@@ -1,0 +1,97 @@
+/** What a proxy says to a server by itself: it opens a session, asks whether one is still known, and ends it. */
+import { type Call, type Json, type Mount, ProxyError, ask, discard } from "../core/index.ts";
+import { isLost, namesSession } from "./_session-refusals.ts";
+
+/** A session as a server opened it. */
+export interface Opened {
+  /** `undefined` where the server keeps no session. */
+  id: string | undefined;
+  /** The protocol revision that it chose. */
+  version: string;
+}
+
+export const SESSION_ID = "mcp-session-id";
+export const VERSION_FIELD = "mcp-protocol-version";
+/** A server has this long for the end of a session, in milliseconds: nobody waits for it. */
+const GOODBYE_MS = 5000;
+/** The same for the question whether a session is still known. */
+const CHECK_MS = 10_000;
+/** Where the server sets no limit. */
+const HANDSHAKE_MS = 60_000;
+/** Of the client's request, and not of the client: they would say something wrong of another one. */
+const OF_THE_MESSAGE = [
+  "accept",
+  "content-type",
+  "content-length",
+  "last-event-id",
+  "mcp-method",
+  "mcp-name",
+  SESSION_ID,
+];
+
+/** The fields of a client's request for a request of the proxy's own on its behalf. */
+export function ownFields(of: Headers | undefined, more: Record<string, string | undefined> = {}): Headers {
+  const fields = new Headers(of ? [...of] : []);
+  for (const name of OF_THE_MESSAGE) fields.delete(name);
+  for (const [name, value] of Object.entries(more)) {
+    if (value === undefined) fields.delete(name);
+    else fields.set(name, value);
+  }
+  return fields;
+}
+
+/**
+ * Opens a session: `initialize`, then `notifications/initialized`. One limit covers both.
+ *
+ * @param params of `initialize`
+ * @returns the HTTP status where the server refuses
+ * @throws ProxyError when there is no answer
+ */
+export async function openSession(call: Call, mount: Mount, params: Json, fields?: Headers): Promise<Opened | number> {
+  const ms = mount.timeouts.headers || HANDSHAKE_MS;
+  const signal = AbortSignal.timeout(ms);
+  let id: string | undefined;
+  try {
+    const reply = await ask(
+      call,
+      {
+        message: { jsonrpc: "2.0", id: "penstock-initialize", method: "initialize", params },
+        headers: Object.fromEntries(ownFields(fields, { [VERSION_FIELD]: undefined })),
+        signal,
+      },
+      ({ headers }) => (id = headers.get(SESSION_ID) ?? undefined),
+    );
+    const version = reply.response?.result?.protocolVersion;
+    if (reply.status >= 300 || typeof version !== "string") {
+      if (id !== undefined) endSession(call, id, fields);
+      return reply.status;
+    }
+    const headers = ownFields(fields, { [SESSION_ID]: id, [VERSION_FIELD]: version });
+    discard(await call({ headers, body: { jsonrpc: "2.0", method: "notifications/initialized" }, signal }));
+    return { id, version };
+  } catch (cause) {
+    if (id !== undefined) endSession(call, id, fields);
+    if (!signal.aborted) throw cause;
+    throw new ProxyError("UPSTREAM_TIMEOUT", { server: mount.server, detail: `initialize took ${ms} ms`, cause });
+  }
+}
+
+/** Ends a session at its server. Nobody waits for it, and nothing depends on it. */
+export function endSession(call: Call, id: string, fields?: Headers): Promise<void> {
+  const headers = ownFields(fields, { [SESSION_ID]: id });
+  return call({ method: "DELETE", headers, signal: AbortSignal.timeout(GOODBYE_MS) }).then(discard, () => {});
+}
+
+/** Whether a server says that it does not know a session. Where it says nothing the session counts as known. */
+export async function isForgotten(call: Call, id: string, fields?: Headers): Promise<boolean> {
+  try {
+    const { status, response } = await ask(call, {
+      message: { jsonrpc: "2.0", id: "penstock-ping", method: "ping" },
+      headers: Object.fromEntries(ownFields(fields, { [SESSION_ID]: id })),
+      signal: AbortSignal.timeout(CHECK_MS),
+    });
+    return status === 404 || (status === 400 && namesSession(response?.error?.message));
+  } catch (cause) {
+    return isLost(cause);
+  }
+}
