@@ -18,7 +18,7 @@ const installed = "**/node_modules/**";
 const startingProxies = readdirSync("test", { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".test.ts") && !/^(?:_harness|faults|long)\b|\bnode_modules\b/.test(file))
   .map((file) => `test/${file}`)
-  .filter((file) => /\b(?:front|startProxy|startCli|runCli)\(/.test(readFileSync(file, "utf8")));
+  .filter((file) => /\b(?:front|startProxy|startCli|runCli|cliCommand)\(/.test(readFileSync(file, "utf8")));
 
 const inProcess = {
   extends: true as const,

@@ -8,6 +8,7 @@ import { applyConfigHooks, fixHooks } from "./config-hooks.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { Outgoing } from "./down.ts";
 import { ProxyError, describeAside } from "./errors.ts";
+import { ChannelClient, type ChannelOptions } from "./front/channel.ts";
 import { type RequestContext, createDoor, refusal } from "./front/door.ts";
 import { type Running, serveMount, serveRoute } from "./front/http.ts";
 import type { Inbound } from "./front/inbound.ts";
@@ -46,6 +47,14 @@ export interface Penstock {
   readonly log: Logger;
   /** Listens. @throws ProxyError or the system's error when the address cannot be had */
   serve(options?: ServeOptions): Promise<PenstockServer>;
+  /**
+   * A client of this process that has one channel for everything. What it says goes in with `post`.
+   *
+   * @param server its name
+   * @param send takes one JSON-RPC message, on one line; false while the client is slow, then `drained()` is called
+   * @throws ProxyError `BAD_OPTION` for a name that there is not
+   */
+  channel(server: string, send: ChannelOptions["send"]): ChannelClient;
   /** Says that it is about to stop, to load balancers (`/readyz`) and plugins; nothing ends yet. */
   announceStop(): void;
   /** Tells open streams to come to their end, and keeps telling new ones. */
@@ -232,6 +241,11 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
         allowUnauthenticated: config.allowUnauthenticated,
         ...serveOptions,
       });
+    },
+    channel(server, send) {
+      const mount = mounts.find((one) => one.server === server);
+      if (!mount) throw new ProxyError("BAD_OPTION", { hint: `There is no server ${JSON.stringify(server)}.` });
+      return new ChannelClient({ mount, running, send, maxRequests: Number.POSITIVE_INFINITY });
     },
     announceStop() {
       draining = true;

@@ -3,6 +3,7 @@
 import { type ArgsDef, type CommandDef, renderUsage, runCommand } from "citty";
 import { badArgument, refuseUnknown } from "./cli/args.ts";
 import { checkCommand, routesCommand } from "./cli/commands/check.ts";
+import { connectCommand } from "./cli/commands/connect.ts";
 import { doctorCommand } from "./cli/commands/doctor.ts";
 import { initCommand } from "./cli/commands/init.ts";
 import { startCommand } from "./cli/commands/start.ts";
@@ -18,6 +19,7 @@ const commands = {
   routes: routesCommand(output),
   doctor: doctorCommand(output),
   init: initCommand(output),
+  connect: connectCommand(output),
 } satisfies Record<string, CommandDef>;
 
 const start = startCommand(output);

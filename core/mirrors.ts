@@ -81,6 +81,17 @@ export function renewMirrors(headers: HeaderList, before: Message, after: Messag
     renew(VERSION, metaOf(before)?.[`${META}protocolVersion`], metaOf(after)?.[`${META}protocolVersion`]);
 }
 
+/** The mirrors of a modern message that came without header fields: name, value, name, value … in lower case. */
+export function mirrorsOf(message: Message): string[] {
+  const version = metaOf(message)?.[`${META}protocolVersion`];
+  const name = nameOf(message);
+  return [
+    ...(typeof version === "string" ? [VERSION.toLowerCase(), version] : []),
+    ...(message.method === undefined ? [] : [METHOD.toLowerCase(), encodeMirror(message.method)]),
+    ...(name === undefined ? [] : [NAME.toLowerCase(), encodeMirror(name)]),
+  ];
+}
+
 /** @returns the text that a field value stands for; `undefined` when it claims to be encoded and is not */
 export function decodeMirror(value: string): string | undefined {
   const encoded = SENTINEL.exec(value)?.[1];

@@ -78,10 +78,16 @@ export interface Args {
  * @throws an error with the code `EARG`
  */
 export function refuseUnknown(args: readonly string[], defined: ArgsDef): void {
+  let free = Object.values(defined).filter(({ type }) => type === "positional").length;
   for (let i = 0; i < args.length; i++) {
+    if (free > 0 && !args[i]!.startsWith("-")) {
+      free--;
+      continue;
+    }
     const [name, value] = args[i]!.split("=", 2) as [string, string?];
     const found = Object.entries(defined).find(
-      ([long, arg]) => name === `--${long}` || ("alias" in arg && name === `-${String(arg.alias)}`),
+      ([long, arg]) =>
+        arg.type !== "positional" && (name === `--${long}` || ("alias" in arg && name === `-${String(arg.alias)}`)),
     );
     if (!found) throw badArgument(`${JSON.stringify(args[i])} is not an option of this command.`);
     if (found[1].type === "boolean" && value !== undefined) throw badArgument(`${name} takes no value.`);

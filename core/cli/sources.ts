@@ -3,13 +3,15 @@ import { resolve } from "node:path";
 import { standard } from "../../plugins/standard.ts";
 import { loadConfigFile } from "../config.ts";
 import { ProxyError } from "../errors.ts";
+import { FIELD_NAME } from "../headers.ts";
 import type { Logger } from "../log.ts";
 import { readMcpJson } from "../mcp-json.ts";
 import { readListenTls } from "../pem.ts";
 import type { Redactor } from "../redact.ts";
 import { registerSecrets } from "../secrets.ts";
 import type { ServeOptions } from "../serve.ts";
-import type { PenstockConfig } from "../types.ts";
+import type { HttpServerConfig, PenstockConfig } from "../types.ts";
+import { type Expansion, expandVariables } from "../variables.ts";
 import type { Args } from "./args.ts";
 import { secretOfEnvironment } from "./secret.ts";
 
@@ -53,6 +55,52 @@ async function loadServers(
   if (twice) throw usage(`Server '${twice}' stands in ${loaded!.file} and in ${mcpJson}. Rename one.`);
   const config = { ...loaded?.config, servers: { ...loaded?.config.servers, ...imported?.servers } };
   return { config: { ...config, plugins: config.plugins ?? standard() }, file: loaded?.file ?? mcpJson };
+}
+
+/** What makes no sense where nothing listens and one client is served. */
+const FOR_LISTENERS: ReadonlySet<string> = new Set([
+  "host-guard",
+  "mounts",
+  "oauth-root",
+  "oauth-relay",
+  "health",
+  "sse-relay",
+]);
+
+/**
+ * One server at a URL, for a client that is not reached over HTTP.
+ *
+ * @param headers as `Name: value`; `${VAR}` in them is filled in, and their values are secrets
+ * @throws ProxyError `BAD_CONFIG`
+ */
+export function remoteServer(
+  url: string,
+  headers: readonly string[],
+  transport: "http" | "sse",
+  redactor: Redactor,
+): { name: string; config: PenstockConfig } {
+  if (!/^https?:\/\//i.test(url) || !URL.canParse(url))
+    throw usage(`${JSON.stringify(url)} is no http: or https: URL, such as "https://docs.example.com/mcp".`);
+  const mistakes: string[] = [];
+  const expansions: Expansion[] = [];
+  const fields: Record<string, string> = {};
+  for (const header of headers) {
+    const colon = header.indexOf(":");
+    const name = header.slice(0, colon).trim();
+    if (colon === -1 || !FIELD_NAME.test(name))
+      throw usage(`--header: a name, a colon and a value are needed, such as "Authorization: Bearer \${TOKEN}".`);
+    const value = expandVariables(header.slice(colon + 1).trim(), `--header ${name}`, mistakes, { expansions });
+    fields[name] = value as string;
+  }
+  if (mistakes.length > 0) throw usage(mistakes.join("\n"));
+  for (const { value } of expansions) redactor.add(value);
+  const { host: name } = new URL(url);
+  const server: HttpServerConfig = { url, transport, headers: fields, path: "/mcp" };
+  const plugins = standard().filter((plugin) => !FOR_LISTENERS.has(plugin.name));
+  // A client on this machine that does not read for a while (it sleeps, it is debugged) is no reason to end its calls.
+  const config: PenstockConfig = { servers: { [name]: server }, plugins, clientLimits: { write: 0 } };
+  registerSecrets(config, expansions, redactor);
+  return { name, config };
 }
 
 /** Options win over the environment, which wins over the file. */

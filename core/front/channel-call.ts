@@ -41,6 +41,7 @@ export class ChannelCall implements Front, AnswerTaker {
     this.head = head;
     this.#exchange = exchange;
     this.#options = options;
+    this.posted = options.posted;
     this.settled = new Promise((resolve) => (this.#settle = resolve));
   }
 
@@ -92,7 +93,7 @@ export class ChannelCall implements Front, AnswerTaker {
     }
     const isAccepted = this.#accept === undefined;
     const isRefusal = this.#exchange.mount.auth === "passthrough" ? status === 401 || status === 403 : !isAccepted;
-    if (isRefusal && status >= 400) {
+    if (isRefusal && status >= 400 && !this.#options.inBand) {
       this.#over = true;
       return {
         outgoing,
@@ -123,18 +124,19 @@ export class ChannelCall implements Front, AnswerTaker {
 
   end(whole: boolean, body?: Buffer): void {
     if (this.#over) return;
-    if (body && body.length > 0 && this.posted?.kind === "request") {
-      const line = this.#status < 400 ? onOneLine(body) : errorFor(this.posted.idText!, body);
+    const { posted } = this;
+    if (body && body.length > 0 && (!posted || posted.kind === "request")) {
+      const line = this.#status < 400 || !posted ? onOneLine(body) : errorFor(posted.idText!, body);
       if (line) this.message(line);
     }
-    if (this.#status >= 400 && this.posted?.kind !== "request")
+    if (this.#status >= 400 && posted && posted.kind !== "request")
       this.#exchange.log.warn(
-        () => `${this.#server}: ${this.posted?.method ?? "a response"} was answered with HTTP ${this.#status}`,
+        () => `${this.#server}: ${posted.method ?? "a response"} was answered with HTTP ${this.#status}`,
       );
     // Nobody may wait for ever, whatever the server did.
     if (this.isPending) this.#fail(whole, body);
     this.#end(whole);
-    if (this.posted?.method === "notifications/initialized" && this.#status < 300) this.#channel.listen();
+    if (posted?.method === "notifications/initialized" && this.#status < 300) this.#channel.listen();
   }
 
   isFull(pipe: Pipe): boolean {

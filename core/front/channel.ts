@@ -37,6 +37,10 @@ export interface PostOptions {
   isModern?: boolean;
   /** It opens a session, and belongs to none. */
   isFirst?: boolean;
+  /** Refusals go onto the channel too: there is no other way to its client. */
+  inBand?: boolean;
+  /** What is known of the message already. */
+  posted?: Scan;
   /** Header fields in place of the client's: name, value, name, value … in lower case. */
   fields?: readonly string[];
 }
@@ -77,6 +81,14 @@ export class ChannelClient {
     for (const call of this.#calls) if (call.isPending) count++;
     return count;
   }
+  /** Messages that the server has not answered yet, without streams that have no end. */
+  get underWay(): number {
+    let count = 0;
+    for (const call of this.#calls) if (call.posted?.method !== "subscriptions/listen") count++;
+    return count;
+  }
+  /** Told when something that was under way is over. */
+  onIdle: (() => void) | undefined;
   /** The client has begun a session with `initialize`, or tried to. */
   isLegacy = false;
 
@@ -96,6 +108,7 @@ export class ChannelClient {
     call.onClosed = () => {
       this.#calls.delete(call);
       this.#options.running.remove(entry);
+      this.onIdle?.();
     };
     return call.run();
   }

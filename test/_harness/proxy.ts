@@ -97,6 +97,18 @@ export async function startCli(args: string[], options: CliOptions = {}): Promis
   }
 }
 
+/** How a client starts the built command line, on the runtime of this project. */
+export function cliCommand(args: string[], env: Record<string, string> = {}) {
+  const { command, args: before } = runtime();
+  noteProcess();
+  const inherited = Object.entries(plainEnvironment()).filter(([, value]) => value !== undefined);
+  return {
+    command,
+    args: [...before, builtCli, ...args],
+    env: { ...(Object.fromEntries(inherited) as Record<string, string>), ...env },
+  };
+}
+
 /** Runs the built command line, on the runtime of this project, to its end. */
 export async function runCli(
   args: string[],

@@ -11,6 +11,9 @@ import { HOOK_NAMES } from "../../core/hooks.ts";
 import { runCli, startCli } from "../_harness/proxy.ts";
 import { DENO_FLAGS } from "../_harness/runtimes.ts";
 import { testScope } from "../_harness/scope.ts";
+import { startLegacyServer } from "../_harness/servers.ts";
+import { INITIALIZE } from "../_harness/sse-client.ts";
+import { rawStdio } from "../_harness/stdio-client.ts";
 
 const readme = readFileSync("README.md", "utf8");
 const run = promisify(execFile);
@@ -52,6 +55,7 @@ it("has no block that these tests do not know", () => {
     "playground/plugins/polite.ts",
     "polite.test.ts",
     "embedded.mjs",
+    "claude_desktop_config.json",
   ];
   const unknown = blocks.filter(
     ({ language, label, code }) => language !== "text" && !labels.includes(label) && !known.includes(code),
@@ -130,6 +134,19 @@ it("shows what the start prints, and its curl commands do what it says", async (
   const { stdout: events } = await run("sh", ["-c", slow!]);
   expect(events.match(/notifications\/progress/g)!.length).toBeGreaterThan(2);
   expect(events).toMatch(/"id":2/);
+});
+
+it("has an entry for a desktop client that works", async () => {
+  const { mcpServers } = JSON.parse(labelled("claude_desktop_config.json")) as {
+    mcpServers: { docs: { args: string[]; env: Record<string, string> } };
+  };
+  const { args, env } = mcpServers.docs;
+  expect(args.slice(0, 3)).toEqual(["-y", "mcp-penstock", "connect"]);
+  const server = await use(startLegacyServer());
+  const client = await use(rawStdio([args[2]!, server.url, ...args.slice(4)], env));
+  client.say(INITIALIZE);
+  expect(await client.heard('"id":0')).toMatchObject({ result: { serverInfo: { name: "legacy-fixture" } } });
+  expect(server.requests[0]!.headers.authorization).toBe(`Bearer ${env.DOCS_TOKEN}`);
 });
 
 it("has a configuration that is valid, and a command that starts", async () => {

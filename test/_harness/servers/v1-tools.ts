@@ -28,6 +28,17 @@ export function legacyMcpServer(gates: ReturnType<typeof namedGates>): McpServer
     { description: "Waits for a barrier.", inputSchema: { gateName: z.string() } },
     (args, extra) => shared.slow(args, toolCall(extra)),
   );
+  mcp.registerTool(
+    "polled",
+    {
+      description: "Ends its stream, as a server of 2025-11-25 may, and waits for a barrier.",
+      inputSchema: { gateName: z.string() },
+    },
+    async (args, extra) => {
+      extra.closeSSEStream?.();
+      return shared.slow(args, toolCall(extra));
+    },
+  );
   registerClientTools(mcp);
   for (const name of ["greet", "part"]) {
     mcp.registerPrompt(name, { description: `A ${name} prompt.`, argsSchema: { who: z.string() } }, ({ who }) => ({

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { InMemoryEventStore } from "@modelcontextprotocol/sdk/examples/shared/inMemoryEventStore.js";
 import type { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import { isInitializeRequest } from "@modelcontextprotocol/sdk/types.js";
@@ -17,6 +18,12 @@ export interface LegacyServerOptions {
    * are refused with 405, and the tools that ask the client cannot get an answer.
    */
   sessions?: boolean;
+  /**
+   * Events get ids and are kept, so that streams can be resumed; clients are told to wait this long, in milliseconds.
+   *
+   * @default no ids
+   */
+  retry?: number;
   /** Answers chosen requests in place of the SDK: a refused GET, a lost session, a fault. */
   intercept?: Intercept;
 }
@@ -41,6 +48,7 @@ interface Session {
 /** Starts a legacy server on the v1 SDK. */
 export async function startLegacyServer({
   sessions = true,
+  retry,
   intercept,
 }: LegacyServerOptions = {}): Promise<LegacyServer> {
   const gates = namedGates();
@@ -53,6 +61,7 @@ export async function startLegacyServer({
     const transport = new StreamableHTTPServerTransport({
       sessionIdGenerator,
       onsessioninitialized: (id) => void live.set(id, session),
+      ...(retry !== undefined && { eventStore: new InMemoryEventStore(), retryInterval: retry }),
     });
     const session: Session = { mcp: legacyMcpServer(gates), transport };
     instances.add(session);
