@@ -55,8 +55,16 @@ export const builtIn = {
   version: { type: "boolean", alias: "v", description: "Print the version" },
 } satisfies ArgsDef;
 
+/** What stands before `--`: the rest belongs to the command of a server. */
+export function ownArgs(args: readonly string[]): readonly string[] {
+  const end = args.indexOf("--");
+  return end === -1 ? args : args.slice(0, end);
+}
+
 /** What the commands read. */
 export interface Args {
+  /** What stood behind `--`. */
+  _?: string[];
   config?: string;
   url?: string;
   "mcp-json"?: string;
@@ -83,6 +91,13 @@ export function refuseUnknown(args: readonly string[], defined: ArgsDef): void {
     if (free > 0 && !args[i]!.startsWith("-")) {
       free--;
       continue;
+    }
+    if (args[i] === "--" && "url" in defined) {
+      if (i === args.length - 1)
+        throw badArgument(
+          "-- needs a command behind it, such as `penstock -- npx -y @modelcontextprotocol/server-everything`.",
+        );
+      return;
     }
     const [name, value] = args[i]!.split("=", 2) as [string, string?];
     const found = Object.entries(defined).find(

@@ -90,7 +90,7 @@ export class ServerProcess implements ChannelLink {
   send(text: Buffer): void {
     const { stdin } = this.#child;
     if (this.#over || !stdin?.writable)
-      throw new ProxyError("UPSTREAM_BROKE", { server: this.#server, detail: "its stdin is closed" });
+      throw new ProxyError("UPSTREAM_BROKE", { server: this.#server, hint: "Its process closed its stdin." });
     if (this.#waiting > 0 && this.#waiting + text.length > MAX_WAITING)
       throw new ProxyError("SERVER_BUSY", { server: this.#server, headers: { "retry-after": "1" } });
     const size = text.length + 1;
