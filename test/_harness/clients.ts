@@ -126,14 +126,12 @@ export interface V2Options {
 }
 
 /** Connects a client of the v2 SDK. */
-<<<<<<< HEAD
-export async function connectV2(
-  url: string,
-  { mode = "auto", capabilities = {}, headers = {}, reconnect = 1000, prepare }: V2Options = {},
-): Promise<ConnectedV2> {
-=======
 export async function connectV2(url: string, options: V2Options = {}): Promise<ConnectedV2> {
-  const transport = new TransportV2(new URL(url), { requestInit: { headers: options.headers ?? {} } });
+  const { headers = {}, reconnect = 1000 } = options;
+  const transport = new TransportV2(new URL(url), {
+    requestInit: { headers },
+    reconnectionOptions: reconnection(reconnect),
+  });
   return { ...(await connectV2Over(transport, options)), transport };
 }
 
@@ -142,19 +140,11 @@ export async function connectV2Over(
   transport: Parameters<ClientV2["connect"]>[0],
   { mode = "auto", capabilities = {}, prepare }: V2Options = {},
 ): Promise<Omit<ConnectedV2, "transport">> {
->>>>>>> main
   const client = new ClientV2(
     { name: "v2-client", version: "1.0.0" },
     { capabilities, versionNegotiation: { mode: mode === "modern" ? { pin: "2026-07-28" } : mode } },
   );
   prepare?.(client);
-<<<<<<< HEAD
-  const transport = new TransportV2(new URL(url), {
-    requestInit: { headers },
-    reconnectionOptions: reconnection(reconnect),
-  });
-=======
->>>>>>> main
   const observed = observe(client);
   await connected(client, client.connect(transport));
   return { ...observed, client };
