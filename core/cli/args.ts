@@ -88,16 +88,16 @@ export interface Args {
 export function refuseUnknown(args: readonly string[], defined: ArgsDef): void {
   let free = Object.values(defined).filter(({ type }) => type === "positional").length;
   for (let i = 0; i < args.length; i++) {
-    if (free > 0 && !args[i]!.startsWith("-")) {
-      free--;
-      continue;
-    }
-    if (args[i] === "--" && "url" in defined) {
+    if (args[i] === "--" && "mcp-json" in defined) {
       if (i === args.length - 1)
         throw badArgument(
           "-- needs a command behind it, such as `penstock -- npx -y @modelcontextprotocol/server-everything`.",
         );
       return;
+    }
+    if (free > 0 && !args[i]!.startsWith("-")) {
+      free--;
+      continue;
     }
     const [name, value] = args[i]!.split("=", 2) as [string, string?];
     const found = Object.entries(defined).find(

@@ -20,6 +20,7 @@ export const CATALOGUE: Readonly<Record<string, string>> = {
   "LC-01": "SIGTERM with open streams, slow calls and idle connections",
   "LC-02": "the same with `CI` and `TEST` set; a second signal; SIGINT",
   "LC-03": "readiness while stopping",
+  "LC-04": "a server with sessions that restarts while it is called",
   "LC-05": "a reused connection that is reset; bytes that nobody asked for",
   "LC-06": "refused connections, 503, failures after bytes were sent: what is retried",
   "LC-08": "a server whose GET fails and whose POST works",

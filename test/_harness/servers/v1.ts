@@ -26,6 +26,8 @@ export interface LegacyServerOptions {
   retry?: number;
   /** Answers chosen requests in place of the SDK: a refused GET, a lost session, a fault. */
   intercept?: Intercept;
+  /** Where it listens: the port of one that it takes the place of. @default a free one */
+  port?: number;
 }
 
 /** A running server of the 2024-11-05 to 2025-11-25 revisions. */
@@ -50,6 +52,7 @@ export async function startLegacyServer({
   sessions = true,
   retry,
   intercept,
+  port,
 }: LegacyServerOptions = {}): Promise<LegacyServer> {
   const gates = namedGates();
   const live = new Map<string, Session>();
@@ -63,7 +66,7 @@ export async function startLegacyServer({
       onsessioninitialized: (id) => void live.set(id, session),
       ...(retry !== undefined && { eventStore: new InMemoryEventStore(), retryInterval: retry }),
     });
-    const session: Session = { mcp: legacyMcpServer(gates), transport };
+    const session: Session = { mcp: legacyMcpServer(gates, retry !== undefined), transport };
     instances.add(session);
     transport.onclose = () => {
       instances.delete(session);
@@ -105,7 +108,7 @@ export async function startLegacyServer({
     await session.transport.handleRequest(request, response, body);
   }
 
-  const http = await recordingServer(sessions ? stateful : stateless, intercept);
+  const http = await recordingServer(sessions ? stateful : stateless, intercept, undefined, port);
   const closeAll = () => Promise.all([...instances].map(({ mcp }) => mcp.close()));
   return closeable({
     ...http,
