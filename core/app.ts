@@ -210,7 +210,12 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   }
 
   function describe(mount: Mount): Json {
-    return Object.assign({}, ...reports.map((report) => report(mount) ?? {})) as Json;
+    const running = (mount as MountRuntime).driver.report?.();
+    return Object.assign(
+      {},
+      ...reports.map((report) => report(mount) ?? {}),
+      running && { [mount.transport]: running },
+    ) as Json;
   }
 
   return {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The command line: one command per file in `cli/commands/`, and this table. */
 import { type ArgsDef, type CommandDef, renderUsage, runCommand } from "citty";
-import { badArgument, refuseUnknown } from "./cli/args.ts";
+import { badArgument, ownArgs, refuseUnknown } from "./cli/args.ts";
 import { checkCommand, routesCommand } from "./cli/commands/check.ts";
 import { connectCommand } from "./cli/commands/connect.ts";
 import { doctorCommand } from "./cli/commands/doctor.ts";
@@ -12,7 +12,7 @@ import { version } from "./cli/runtime.ts";
 
 const argv = process.argv.slice(2);
 const name = argv[0] !== undefined && !argv[0].startsWith("-") ? argv[0] : undefined;
-const output = createOutput(argv);
+const output = createOutput(ownArgs(argv));
 
 const commands = {
   check: checkCommand(output),
@@ -29,11 +29,12 @@ async function run(): Promise<boolean> {
   const command = name === undefined ? start : Object.hasOwn(commands, name) && commands[name as keyof typeof commands];
   if (!command) throw badArgument(`${JSON.stringify(name)} is not a command.`);
   const rest = name === undefined ? argv : argv.slice(1);
-  if (rest.includes("--help") || rest.includes("-h")) {
+  const own = ownArgs(rest);
+  if (own.includes("--help") || own.includes("-h")) {
     output.print(await renderUsage(name === undefined ? { ...command, subCommands: commands } : command));
     return false;
   }
-  if (rest.includes("--version") || rest.includes("-v")) {
+  if (own.includes("--version") || own.includes("-v")) {
     output.print(version);
     return false;
   }

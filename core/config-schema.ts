@@ -22,7 +22,19 @@ const secret = z.string("a secret, or a list of them").superRefine((text, contex
   if (why !== undefined) context.addIssue({ code: "custom", message: `another one: ${why.replace(/\.$/, "")}` });
 });
 
-const server = z.strictObject({
+const paths = z.union([path, z.array(path).min(1, "at least one path")]).optional();
+
+/** What can be said of every server. */
+const common = {
+  path: paths,
+  ssePath: paths,
+  plugins,
+  timeouts: z.strictObject({ connect: ms, headers: ms, call: ms, body: ms, stream: ms }).partial().optional(),
+  maxRequestBytes: size,
+  maxMessageBytes: size,
+};
+
+const httpServer = z.strictObject({
   url: z
     .string('an http: or https: URL, e.g. "https://docs.example.com/mcp"')
     .refine(
@@ -33,12 +45,8 @@ const server = z.strictObject({
       (text) => !URL.canParse(text) || new URL(text).username + new URL(text).password === "",
       "a URL without user and password; set an authorization header in `headers`",
     ),
-  transport: z.literal("http").optional(),
+  transport: z.enum(["http", "sse"]).optional(),
   headers: strings.optional(),
-  path: z.union([path, z.array(path).min(1, "at least one path")]).optional(),
-  ssePath: z.union([path, z.array(path).min(1, "at least one path")]).optional(),
-  plugins,
-  timeouts: z.strictObject({ connect: ms, headers: ms, call: ms, body: ms, stream: ms }).partial().optional(),
   tls: z
     .strictObject({
       ca: z.union([z.string(), z.array(z.string())]),
@@ -50,8 +58,31 @@ const server = z.strictObject({
     .partial()
     .optional(),
   auth: z.literal("passthrough").optional(),
-  maxRequestBytes: size,
-  maxMessageBytes: size,
+  ...common,
+});
+
+const COMMAND = "the name or path of a program; its arguments belong into `args`";
+
+const stdioServer = z.strictObject({
+  command: z.string(COMMAND).min(1, COMMAND),
+  args: z.array(z.string("a text")).optional(),
+  env: z.record(z.string(), z.string("a text")).optional(),
+  cwd: z.string("a folder").min(1, "a folder").optional(),
+  transport: z.literal("stdio").optional(),
+  shared: z.boolean().optional(),
+  idleTimeout: ms.optional(),
+  maxProcesses: z.int("a whole number").min(1, "1 or more").optional(),
+  ...common,
+});
+
+/** `command` decides which of the two is meant, so that each mistake is told as one of that kind. */
+function kindOf(entry: unknown): typeof httpServer | typeof stdioServer {
+  return isRecord(entry) && entry.command !== undefined ? stdioServer : httpServer;
+}
+
+const server = z.unknown().superRefine((entry, context) => {
+  const { error } = kindOf(entry).safeParse(entry, { reportInput: true });
+  for (const issue of error?.issues ?? []) context.issues.push(issue as z.core.$ZodRawIssue);
 });
 
 const schema = z.strictObject({
@@ -89,7 +120,7 @@ const schema = z.strictObject({
  * @throws ProxyError `BAD_CONFIG` with every mistake
  */
 export function validate(input: Record<string, unknown>, source: string, mistakes: string[]): PenstockConfig {
-  const result = schema.safeParse(withoutCommands(input, mistakes), { reportInput: true });
+  const result = schema.safeParse(withoutBoth(input, mistakes), { reportInput: true });
   const places = new Set(mistakes.map(placeOf));
   if (input.socket !== undefined && (input.port ?? input.host) !== undefined)
     mistakes.push("socket: found beside port or host; allowed is one of them.");
@@ -97,8 +128,10 @@ export function validate(input: Record<string, unknown>, source: string, mistake
     mistakes.push(...result.error.issues.flatMap(explain).filter((mistake) => !places.has(placeOf(mistake))));
   if (mistakes.length > 0) throw bad(`${source}:\n${mistakes.map((mistake) => `  - ${mistake}`).join("\n")}`);
   const config = result.data as PenstockConfig;
-  for (const [name, { tls }] of Object.entries(config.servers))
-    if (tls) readServerTls(tls, dirname(source), `servers.${name}.tls`);
+  for (const [name, server] of Object.entries(config.servers)) {
+    if (server.tls) readServerTls(server.tls, dirname(source), `servers.${name}.tls`);
+    if (server.command !== undefined && server.cwd !== undefined) server.cwd = resolve(dirname(source), server.cwd);
+  }
   if (config.tls) config.tls = readListenTls(config.tls, dirname(source));
   if (config.socket) config.socket = resolve(dirname(source), config.socket);
   return config;
@@ -108,15 +141,13 @@ function placeOf(mistake: string): string {
   return mistake.slice(0, mistake.indexOf(": "));
 }
 
-/** A server that is started by a command is one mistake, and not as many as it has keys. */
-function withoutCommands(input: Record<string, unknown>, mistakes: string[]): unknown {
+/** A server with both is one mistake, and not as many as the other kind has keys. */
+function withoutBoth(input: Record<string, unknown>, mistakes: string[]): unknown {
   if (!isRecord(input.servers)) return input;
   const servers = Object.entries(input.servers).map(([name, entry]) => {
-    if (!isRecord(entry) || entry.command === undefined) return [name, entry];
-    mistakes.push(
-      `servers.${name}.command: servers that are started by a command are not supported yet; give the url of one that speaks HTTP.`,
-    );
-    return [name, { url: "http://command.invalid" }];
+    if (!isRecord(entry) || entry.command === undefined || entry.url === undefined) return [name, entry];
+    mistakes.push(`servers.${name}: found \`command\` beside \`url\`; allowed is one of them.`);
+    return [name, { url: "http://both.invalid" }];
   });
   return { ...input, servers: Object.fromEntries(servers) };
 }
@@ -125,7 +156,9 @@ function withoutCommands(input: Record<string, unknown>, mistakes: string[]): un
 function explain(issue: z.core.$ZodIssue): string[] {
   const where = issue.path.join(".") || "the configuration";
   if (issue.code === "unrecognized_keys")
-    return issue.keys.map((key) => `${[...issue.path, key].join(".")}: unknown key. ${allowedKeys(issue.path)}`);
+    return issue.keys.map(
+      (key) => `${[...issue.path, key].join(".")}: unknown key. ${allowedKeys(issue.path, kindOf(issue.input))}`,
+    );
   // One value or a list of them: the branch that was meant.
   if (issue.code === "invalid_union")
     return issue.errors
@@ -141,7 +174,7 @@ function explain(issue: z.core.$ZodIssue): string[] {
         ? issue.values.map((value) => JSON.stringify(value)).join(" or ")
         : issue.message;
   return [
-    `${where}: ${found}; allowed is ${wanted}.${issue.path.at(-1) === "transport" ? " HTTP+SSE and stdio servers are not supported yet." : ""}`,
+    `${where}: ${found}; allowed is ${wanted}.${issue.path.at(-1) === "transport" && issue.input === "stdio" ? STDIO : ""}`,
   ];
 }
 
@@ -153,10 +186,13 @@ const WANTED: Partial<Record<string, string>> = {
   array: "a list",
 };
 
-function allowedKeys(path: readonly PropertyKey[]): string {
+const STDIO = " A server that speaks over stdio needs `command`.";
+
+/** @param server which of the two it is, where it is one */
+function allowedKeys(path: readonly PropertyKey[], server: ReturnType<typeof kindOf>): string {
   if (path[0] === "tls") return `Allowed are ${Object.keys(schema.shape.tls.unwrap().shape).join(", ")}.`;
   const shape = path[0] !== "servers" ? schema.shape : path.length === 2 ? server.shape : undefined;
-  const inner = path[2] === "timeouts" || path[2] === "tls" ? server.shape[path[2]].unwrap().shape : undefined;
+  const inner = path[2] === "timeouts" || path[2] === "tls" ? httpServer.shape[path[2]].unwrap().shape : undefined;
   return shape || inner ? `Allowed are ${Object.keys((inner ?? shape)!).join(", ")}.` : "";
 }
 
@@ -172,6 +208,8 @@ function describe(path: readonly PropertyKey[], value: unknown): string {
     (path.length === 1 && path[0] !== "tls" && path[0] !== "secret") ||
     (path[0] !== "secret" &&
       path[2] !== "headers" &&
+      path[2] !== "env" &&
+      path[2] !== "args" &&
       (typeof value !== "string" ? path.at(-1) !== "passphrase" : SHOWN.has(path[2])));
   return mayShow ? JSON.stringify(value) : `a ${typeof value}`;
 }

@@ -41,6 +41,7 @@ export type ErrorCode =
   | "TOO_MANY_SESSIONS"
   | "SESSIONS_EXHAUSTED"
   | "EVENT_NOT_FOUND"
+  | "ANSWER_LOST"
   | "STORE_FULL"
   | "RATE_LIMITED"
   | "LOOP_DETECTED"
@@ -159,6 +160,11 @@ const table: Record<ErrorCode, ErrorRow> = {
     status: 503,
     rpc: -31503,
     text: "The proxy keeps as much as its store may hold. Try again.",
+  },
+  ANSWER_LOST: {
+    status: 502,
+    rpc: -32603,
+    text: "The proxy was restarted, or is another one, and the answer to this call is lost. The call may have run.",
   },
   RATE_LIMITED: { status: 429, rpc: -31429, text: "Too many requests for server '{server}'." },
   LOOP_DETECTED: {

@@ -165,9 +165,10 @@ export class ExchangeRun extends ExchangeState implements DownHost {
     if (hook) return this.#forwardThrough(hook, request, i, about);
     const onAbort = (leave: () => void) => {
       // A forward hook may have put a signal there; without one, the core's own wire from client to server counts.
-      if (request.signal) listen(request.signal, leave);
-      else if (this.gone) leave();
-      else this.onGone.push(leave);
+      if (request.signal) return listen(request.signal, leave);
+      const gone = request.left ? () => request.left!(leave) : leave;
+      if (this.gone) gone();
+      else this.onGone.push(gone);
     };
     this.asked = true;
     return this.mount.driver.send(request, onAbort, about?.method, about?.idText);

@@ -12,6 +12,7 @@ import { type Expansion, expandVariables } from "./variables.ts";
 
 /** What is taken over. Everything else belongs to the product that wrote the file. */
 const KNOWN = new Set(["url", "headers", "type", "disabled"]);
+const KNOWN_STDIO = new Set(["command", "args", "env", "cwd", "type", "disabled"]);
 
 /** What lies in such a file, unread. */
 export interface McpJson {
@@ -50,19 +51,17 @@ function readServer(
   expansions: Expansion[],
 ): Json | undefined {
   if (entry.disabled === true) return void log.info(`${file}: server '${name}' is disabled there and left out.`);
-  if (entry.command !== undefined)
-    return void log.warn(
-      `${file}: server '${name}' is started by a command, which is not supported yet; it is left out.`,
-    );
-  if (entry.type === "sse")
-    return void log.warn(`${file}: server '${name}' speaks HTTP+SSE, which is not supported yet; it is left out.`);
-  const ignored = Object.keys(entry).filter((key) => !KNOWN.has(key));
+  const known = entry.command === undefined ? KNOWN : KNOWN_STDIO;
+  const ignored = Object.keys(entry).filter((key) => !known.has(key));
   if (ignored.length > 0) log.info(`${file}: server '${name}': ignored ${ignored.join(", ")}.`);
-  const { url, headers } = expandVariables({ url: entry.url, headers: entry.headers }, `servers.${name}`, mistakes, {
-    lenient: true,
-    expansions,
-  }) as Json;
-  return { url, ...(headers !== undefined && { headers }) };
+  const taken = Object.entries(entry).filter(([key]) => known.has(key) && key !== "type" && key !== "disabled");
+  const server = { ...Object.fromEntries(taken), ...(speaksSse(entry) && { transport: "sse" }) };
+  return expandVariables(server, `servers.${name}`, mistakes, { lenient: true, expansions }) as Json;
+}
+
+/** Whether an entry of such a file is a server of HTTP+SSE. */
+export function speaksSse({ command, type }: Json): boolean {
+  return command === undefined && type === "sse";
 }
 
 /**

@@ -6,8 +6,10 @@ import type { Expansion } from "./variables.ts";
 /** @param config with variables filled in, not yet checked */
 export function registerSecrets(config: unknown, expansions: readonly Expansion[], redactor: Redactor): void {
   const servers = isRecord(config) && isRecord(config.servers) ? Object.values(config.servers).filter(isRecord) : [];
-  for (const { url, headers, tls } of servers) {
-    if (isRecord(headers)) for (const [name, value] of Object.entries(headers)) redactor.add(String(value), name);
+  for (const { url, headers, env, args, tls } of servers) {
+    for (const values of [headers, env])
+      if (isRecord(values)) for (const [name, value] of Object.entries(values)) redactor.add(String(value), name);
+    if (Array.isArray(args)) for (const secret of secretArgs(args.map(String))) redactor.add(secret);
     if (typeof url === "string" && URL.canParse(url)) registerUrl(new URL(url), redactor);
     registerTls(tls, redactor);
   }
@@ -22,11 +24,22 @@ export function registerSecrets(config: unknown, expansions: readonly Expansion[
       /^secret(?:\.|$)/.test(where) ||
       isSecretName(name) ||
       isOpaque(value) ||
-      where.includes(".headers.") ||
+      /\.(?:headers|env)\./.test(where) ||
       (where.endsWith(".url") && !isPlace)
     )
       redactor.add(value, name);
   }
+}
+
+/** `--token=…`, `--token …`, and what looks like a key by itself. */
+export function secretArgs(args: readonly string[]): string[] {
+  return args.flatMap((arg, i) => {
+    const [, name, value] = /^--?([\w.-]+)=([^]+)$/.exec(arg) ?? [];
+    if (name !== undefined) return isSecretName(name) || isOpaque(value!) ? [value!] : [];
+    const before = args[i - 1];
+    const isValue = !arg.startsWith("-") && before !== undefined && /^--?[\w.-]+$/.test(before) && isSecretName(before);
+    return isValue || isOpaque(arg) ? [arg] : [];
+  });
 }
 
 /** Services hide keys in queries, and in paths too. */

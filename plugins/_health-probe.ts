@@ -7,9 +7,14 @@ export function probeWhenDue(app: App, mount: Mount, settings: HealthSettings): 
   const state = mount.get(slot)!;
   const { interval } = settings.of(mount.server);
   const now = performance.now();
-  if (interval === 0 || app.draining || now < state.nextProbe) return;
+  if (!mayProbe(mount) || interval === 0 || app.draining || now < state.nextProbe) return;
   if (now - state.lastSignal < interval) state.nextProbe = state.lastSignal + jittered(interval);
   else void probe(app, mount, settings);
+}
+
+/** A server that is started by a command would be started for it: there only the traffic tells. */
+export function mayProbe({ transport }: Mount): boolean {
+  return transport !== "stdio";
 }
 
 /** One at a time per server. Never rejects. */

@@ -1,7 +1,10 @@
 import { type Json, type Logger, type Mount, type Probe, type Push, type State, defineState } from "../core/index.ts";
 
-/** What is known of a server. `degraded`: the last signals contradict the state that it is in. */
-export type HealthStatus = "healthy" | "auth-required" | "degraded" | "down" | "unknown";
+/**
+ * What is known of a server. `degraded`: the last signals contradict the state that it is in. `idle`: it is started when
+ * somebody needs it.
+ */
+export type HealthStatus = "healthy" | "auth-required" | "degraded" | "down" | "idle" | "unknown";
 
 /** What one answer, or the lack of one, says. */
 export type Verdict = "healthy" | "auth-required" | "down";
@@ -25,7 +28,7 @@ export const HORIZON = 600_000;
 
 /** Health of one mount: what the signals make of it, and when to ask again. Times are in milliseconds. */
 export class Health {
-  status: HealthStatus = "unknown";
+  status: HealthStatus;
   reason: string | undefined;
   since: Date = new Date();
   /** The last conclusive probe. */
@@ -49,6 +52,7 @@ export class Health {
 
   constructor(mount: Mount, log: Logger, thresholds: Thresholds) {
     this.#mount = mount;
+    this.status = mount.transport === "stdio" ? "idle" : "unknown";
     this.#log = log;
     this.#thresholds = thresholds;
   }

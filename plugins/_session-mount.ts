@@ -167,6 +167,11 @@ export class MountSessions {
     for (const { streams } of this.#byKey.values()) if (streams.active > 0) streams.check(now);
   }
 
+  /** The proxy closes: sessions go on at the server, their streams do not. */
+  close(): void {
+    for (const { streams } of this.#byKey.values()) streams.end();
+  }
+
   /** Its id stays good: with the next request the server gets a new session. */
   async #reap(session: ClientSession): Promise<void> {
     this.forget(session);

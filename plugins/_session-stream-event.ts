@@ -1,18 +1,18 @@
 import {
   type Message,
   ProxyError,
+  findMembers,
   hasId,
   holdsResponse,
   isRecord,
   mayHoldMethod,
   parseEvent,
-  spanOf,
+  replaceSpans,
   writeEvent,
 } from "../core/index.ts";
 
 const LF = 0x0a;
 const CR = 0x0d;
-const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
 /** One event of a server, as far as its session is concerned. */
@@ -36,7 +36,7 @@ export interface Renaming {
   /** @param idText as the server wrote it @returns the id for the client; nothing where the question cannot be put */
   ask(idText: string, method: string): string | undefined;
   /** The server takes a question back. @returns its id for the client, where it is open */
-  cancel(idText: string): string | undefined;
+  takeBack(idText: string): string | undefined;
 }
 
 /** @param bytes one event with its end @returns nothing for a blank line */
@@ -107,13 +107,17 @@ function rename(json: unknown, text: string, event: StreamEvent, renaming: Renam
   }
   const isRequest = message.id !== undefined;
   if (!isRequest && message.method !== "notifications/cancelled") return undefined;
-  const span = spanOf(text, isRequest ? ["id"] : ["params", "requestId"]);
-  if (!span) return undefined;
-  const idText = text.slice(...span);
-  const id = isRequest ? renaming.ask(idText, message.method) : renaming.cancel(idText);
+  const bytes = Buffer.from(text);
+  const span = isRequest
+    ? findMembers(bytes, { id: true })?.get("id")
+    : findMembers(bytes, { params: { requestId: true } })?.get("params.requestId");
+  const idText = span && bytes.toString("utf8", ...span);
+  // Neither a text nor a number: nobody can answer it.
+  if (idText === undefined || !/^["\d-]/.test(idText)) return undefined;
+  const id = isRequest ? renaming.ask(idText, message.method) : renaming.takeBack(idText);
   if (id === undefined) return isRequest ? "" : undefined;
   if (isRequest) event.question = id;
-  return text.slice(0, span[0]) + JSON.stringify(id) + text.slice(span[1]);
+  return Buffer.concat(replaceSpans(bytes, [[span!, JSON.stringify(id)]])).toString();
 }
 
 function renameAll(batch: unknown[], event: StreamEvent, renaming: Renaming): string | undefined {
@@ -129,17 +133,9 @@ function renameAll(batch: unknown[], event: StreamEvent, renaming: Renaming): st
 
 /** A message with another id. What else stands in posted bytes stays as it is. @param idText in place of the id */
 export function withId(message: Message | Uint8Array, idText: string): Uint8Array {
-  const text = message instanceof Uint8Array ? decoder.decode(message) : JSON.stringify(message);
-  const span = spanOf(text, ["id"]);
-  return encoder.encode(span ? text.slice(0, span[0]) + idText + text.slice(span[1]) : text);
-}
-
-/** The text of a posted message's id, where it has one. */
-export function idTextOf(body: Message | Uint8Array | null): string | undefined {
-  if (body === null) return undefined;
-  const text = body instanceof Uint8Array ? decoder.decode(body) : JSON.stringify(body);
-  const span = spanOf(text, ["id"]);
-  return span && text.slice(...span);
+  const bytes = Buffer.from(message instanceof Uint8Array ? message : JSON.stringify(message));
+  const span = findMembers(bytes, { id: true })?.get("id");
+  return span ? Buffer.concat(replaceSpans(bytes, [[span, idText]])) : bytes;
 }
 
 /** An error response. @param idText of the request, as it was written */

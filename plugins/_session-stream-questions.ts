@@ -63,7 +63,7 @@ export class Questions {
   }
 
   /** The server takes a question back. @returns its id for the client */
-  cancel(idText: string): string | undefined {
+  takeBack(idText: string): string | undefined {
     for (const [id, question] of this.#open) {
       if (question.idText !== idText) continue;
       this.#open.delete(id);

@@ -1,4 +1,6 @@
-import { type Answer, type Logger, type Mount, empty } from "../core/index.ts";
+import { type Answer, type Logger, type Mount, ProxyError, empty, events } from "../core/index.ts";
+import { errorEvent } from "./_session-stream-event.ts";
+import { type StreamKind, parseEventId, streamName } from "./_session-stream-id.ts";
 import { Leg } from "./_session-stream-leg.ts";
 import { Shelf } from "./_session-stream-log.ts";
 import { type StreamSettings, budgetOf } from "./_session-stream-options.ts";
@@ -16,20 +18,16 @@ export interface StreamsHost {
   listen(lastEventId: string | undefined, signal: AbortSignal): Promise<Answer>;
   /** Posts an answer to a server's request on the present upstream session. @param body with the id as the server wrote it @throws ProxyError */
   answer(body: Uint8Array): Promise<void>;
+  /** Of the session, in every process the same; fit for an event id. */
+  readonly id: string;
   readonly mount: Mount;
   readonly log: Logger;
   /** The protocol revision that client and server agreed on. */
   readonly version: string;
 }
 
-/** `p` answers a POST, `g` is the stream that a GET opens. */
-export type StreamKind = "p" | "g";
-
 /** The first revision whose clients know events without data. */
 const PRIMING = "2025-11-25";
-/** Kind, epoch and number of the stream, and the position in it. */
-const EVENT_ID = /^([pg])([\da-f]{12})\.(\d{1,15})-(\d{1,15})$/;
-
 /** The streams that are open or kept, within their bounds, and what the server asked on them. */
 export class StreamSet implements StreamHost {
   readonly settings: StreamSettings;
@@ -40,6 +38,8 @@ export class StreamSet implements StreamHost {
   readonly #epoch: string = crypto.randomUUID().slice(-12);
   /** By name, the oldest first. */
   readonly #streams = new Map<string, SessionStream>();
+  /** Those that nobody reads, in the order in which they were left. */
+  readonly #unread = new Set<SessionStream>();
   #count = 0;
   /** The stream that a GET opened. */
   push: SessionStream | undefined;
@@ -71,7 +71,7 @@ export class StreamSet implements StreamHost {
 
   /** Follows a stream of the server. @param idText of the request that it answers @returns the answer for the client */
   follow(kind: StreamKind, head: Answer, idText: string | undefined): Answer {
-    const name = `${kind}${this.#epoch}.${++this.#count}`;
+    const name = streamName(kind, this.#host.id, this.#epoch, ++this.#count, idText);
     const stream = new SessionStream(this, { name, idText, head: head.headers });
     this.#streams.set(name, stream);
     if (stream.isPush) this.push = stream;
@@ -87,51 +87,70 @@ export class StreamSet implements StreamHost {
 
   /** @param lastEventId as the client sent it @returns nothing where a fresh stream is as good, `"unknown"` where nothing is kept for it */
   resume(lastEventId: string): Answer | "unknown" | undefined {
-    const [, kind, epoch, number, position] = EVENT_ID.exec(lastEventId) ?? [];
-    if (kind === undefined) return "unknown";
-    const isOurs = epoch === this.#epoch;
-    const stream = isOurs ? this.#streams.get(`${kind}${epoch}.${number}`) : undefined;
-    // A listening stream of before a restart, or one that is over: official SDK clients give up where they get an error.
-    if (!stream && kind === "g" && (!isOurs || Number(number) <= this.#count)) return undefined;
-    if (!stream) return "unknown";
+    const found = parseEventId(lastEventId);
+    if (!found || found.session !== this.#host.id) return "unknown";
+    const { name, kind, epoch, number, position, idText } = found;
+    const stream = this.#streams.get(name);
+    if (!stream) {
+      const isKnown = epoch !== this.#epoch || number <= this.#count;
+      // A listening stream of before a restart, or one that is over: official SDK clients give up where they get an error.
+      if (kind === "g" && isKnown) return undefined;
+      return epoch !== this.#epoch && idText !== undefined ? lost(idText, this.server) : "unknown";
+    }
     // It has everything. Told nothing else, some clients would come back for ever (WHATWG HTML §9.2.2: 204 ends that).
-    if (stream.isOver && Number(position) === stream.last) return empty(204);
-    return stream.answer(Number(position)) ?? "unknown";
+    if (stream.isOver && position === stream.last) return empty(204);
+    return stream.answer(position) ?? "unknown";
+  }
+
+  /** The client does not wait for this request any longer. @param idText as it wrote the id */
+  cancelled(idText: string): void {
+    for (const stream of this.#streams.values()) if (stream.idText === idText) stream.cancel();
   }
 
   ask(carrier: SessionStream, idText: string, method: string): string | undefined {
     return this.questions.ask(carrier, idText, method);
   }
 
-  cancel(idText: string): string | undefined {
-    return this.questions.cancel(idText);
+  takeBack(idText: string): string | undefined {
+    return this.questions.takeBack(idText);
   }
 
   isOpen(question: string): boolean {
     return this.questions.isOpen(question);
   }
 
+  left(stream: SessionStream): void {
+    this.#unread.add(stream);
+    this.grown();
+  }
+
+  taken(stream: SessionStream): void {
+    this.#unread.delete(stream);
+  }
+
   /** Makes room: what nobody reads and has ended goes first, the oldest first, then what was read of others. */
   grown(): void {
-    while (this.shelf.isFull || this.#hasTooMany) {
-      const streams = [...this.#streams.values()];
-      const unread = streams.filter((stream) => !stream.isRead);
-      const victim = unread.find((stream) => stream.isOver) ?? (this.#hasTooMany ? unread[0] : undefined);
+    for (;;) {
+      const hasTooMany = this.#unread.size > this.settings.streams;
+      if (!hasTooMany && !this.shelf.isFull) return;
+      let victim: SessionStream | undefined;
+      for (const stream of this.#unread) {
+        victim = stream.isOver ? stream : hasTooMany ? (victim ?? stream) : undefined;
+        if (stream.isOver) break;
+      }
       if (victim) victim.close();
-      else if (!streams.some((stream) => stream.forgetOldest())) return;
+      else if (!this.#forgetOldest()) return;
     }
   }
 
-  get #hasTooMany(): boolean {
-    const { streams } = this.settings;
-    if (this.#streams.size <= streams) return false;
-    let count = 0;
-    for (const stream of this.#streams.values()) if (!stream.isRead) count++;
-    return count > streams;
+  #forgetOldest(): boolean {
+    for (const stream of this.#streams.values()) if (stream.forgetOldest()) return true;
+    return false;
   }
 
   closed(stream: SessionStream): void {
     this.#streams.delete(stream.name);
+    this.#unread.delete(stream);
     if (this.push === stream) this.push = undefined;
     // A server that has answered the call may still wait for what it asked besides.
     if (!stream.isOver) this.questions.free(stream);
@@ -145,4 +164,9 @@ export class StreamSet implements StreamHost {
         log.debug(() => `${this.server}: an error for its request did not arrive (${String(cause)})`),
       );
   }
+}
+
+/** A client that lost its connection with the proxy would wait for its own time limit, as long as nobody tells it. */
+function lost(idText: string, server: string): Answer {
+  return events(errorEvent(idText, new ProxyError("ANSWER_LOST"), server));
 }

@@ -8,6 +8,9 @@ import { Reader } from "./_session-stream-reader.ts";
 /** Bytes that wait for a client that reads slowly, before its server is not read any more. */
 const HIGH_WATER = 64 * 1024;
 
+/** A server has this long to end the stream of a request that was cancelled, in milliseconds; some never do. */
+const AFTER_CANCEL = 5000;
+
 /** What a stream needs of its session. */
 export interface StreamHost {
   readonly settings: StreamSettings;
@@ -17,10 +20,14 @@ export interface StreamHost {
   /** Gives a server's request an id for the client. */
   ask(carrier: SessionStream, idText: string, method: string): string | undefined;
   /** The server takes a question back. */
-  cancel(idText: string): string | undefined;
+  takeBack(idText: string): string | undefined;
   isOpen(question: string): boolean;
   /** Something was added: there may be too much now. */
   grown(): void;
+  /** Nobody reads it, but somebody may come back. */
+  left(stream: SessionStream): void;
+  /** Somebody reads it again. */
+  taken(stream: SessionStream): void;
   /** Nobody reads it any more, and nobody can come back to it. */
   closed(stream: SessionStream): void;
   /** Of the server, for messages. */
@@ -44,12 +51,15 @@ export class SessionStream implements LegOwner, Renaming {
   readonly isPush: boolean;
   readonly #head: Headers;
   readonly #host: StreamHost;
-  readonly #idText: string | undefined;
+  /** The id of the request that it answers, as the client wrote it. */
+  readonly idText: string | undefined;
   readonly #log: EventLog;
   /** What brings its events. */
   leg: Leg | undefined;
   #reader: Reader | undefined;
   #responded = false;
+  /** When the client took its request back (`performance.now()`). */
+  #cancelledAt: number | undefined;
   /** How the server's side ended. */
   #ended: { error: ProxyError | undefined } | undefined;
   #closed = false;
@@ -61,21 +71,18 @@ export class SessionStream implements LegOwner, Renaming {
   constructor(host: StreamHost, { name, idText, head }: StreamSubject) {
     this.#host = host;
     this.name = name;
-    this.#idText = idText;
+    this.idText = idText;
     this.#head = head;
     this.isPush = name.startsWith("g");
     this.#log = new EventLog(host.shelf);
   }
 
   get waits(): boolean {
-    return this.isPush || (this.#idText !== undefined && !this.#responded);
+    return this.isPush || (this.idText !== undefined && !this.#responded && this.#cancelledAt === undefined);
   }
   /** Its server has said all that it had to say. */
   get isOver(): boolean {
     return this.#ended !== undefined;
-  }
-  get isRead(): boolean {
-    return this.#reader !== undefined;
   }
   get last(): number {
     return this.#log.last;
@@ -95,15 +102,15 @@ export class SessionStream implements LegOwner, Renaming {
     return this.#host.ask(this, idText, method);
   }
 
-  cancel(idText: string): string | undefined {
-    return this.#host.cancel(idText);
+  takeBack(idText: string): string | undefined {
+    return this.#host.takeBack(idText);
   }
 
   over(error: ProxyError | undefined): void {
     if (this.#ended) return;
     // Nobody else can tell the client any more, and it would wait for its own time limit.
-    if (error && this.#idText !== undefined && !this.#responded)
-      this.#add(errorEvent(this.#idText, error, this.#host.server), undefined);
+    if (error && this.waits && this.idText !== undefined)
+      this.#add(errorEvent(this.idText, error, this.#host.server), undefined);
     this.#ended = { error };
     this.#pump();
   }
@@ -136,6 +143,7 @@ export class SessionStream implements LegOwner, Renaming {
   answer(after?: number): Answer | undefined {
     if (after !== undefined && !this.#log.rewind(after)) return undefined;
     const before = this.#reader;
+    if (this.unreadSince !== undefined) this.#host.taken(this);
     this.unreadSince = undefined;
     const reader = new Reader({
       begun: () => {
@@ -170,8 +178,14 @@ export class SessionStream implements LegOwner, Renaming {
     reader?.end(this.#ended?.error);
   }
 
-  /** Nobody has read it for as long as it may be kept. */
+  /** The client does not wait for its response any longer. Whether its server says so or not, the stream ends. */
+  cancel(): void {
+    this.#cancelledAt = performance.now();
+  }
+
+  /** Nobody has read it for as long as it may be kept, or waits for anything on it. */
   isExpired(now: number): boolean {
+    if (this.#cancelledAt !== undefined && now - this.#cancelledAt >= AFTER_CANCEL) return true;
     return this.unreadSince !== undefined && now - this.unreadSince >= this.#host.settings.ttl;
   }
 
@@ -223,7 +237,8 @@ export class SessionStream implements LegOwner, Renaming {
   }
 
   #unread(): void {
+    if (!this.#named || this.#host.settings.ttl === 0) return this.close();
     this.unreadSince = performance.now();
-    if (!this.#named || this.#host.settings.ttl === 0) this.close();
+    this.#host.left(this);
   }
 }

@@ -11,7 +11,6 @@ import {
   mayHoldMethod,
   wholeBody,
 } from "../core/index.ts";
-import { idTextOf } from "./_session-stream-event.ts";
 import { type StreamOptions, readStreamOptions } from "./_session-stream-options.ts";
 import { StreamSet, type StreamsHost } from "./_session-stream-set.ts";
 
@@ -36,11 +35,18 @@ export class SessionStreams {
 
   /** A POST of this session: sends it and follows an event stream that answers it. @throws ProxyError */
   async relay(exchange: Exchange, request: UpstreamRequest, send: Send): Promise<Answer> {
-    const answer = await detached(exchange, request, send);
+    const answer = await detached(request, send);
+    if (exchange.posted?.method === "notifications/cancelled") this.#cancelled(exchange);
     if (!isStream(answer)) return answer;
     const whole = wholeBody(answer);
     if (whole && isPlain(Buffer.from(whole.buffer, whole.byteOffset, whole.length))) return answer;
-    return this.#set.follow("p", answer, idTextOf(request.body));
+    return this.#set.follow("p", answer, idTextOf(exchange, request));
+  }
+
+  /** The official SDK clients leave the stream open, and their servers do as well (MCP 2025-11-25, Cancellation). */
+  #cancelled({ message }: Exchange): void {
+    const id = message?.params?.requestId;
+    if (id !== undefined) this.#set.cancelled(JSON.stringify(id));
   }
 
   /**
@@ -59,9 +65,7 @@ export class SessionStreams {
     while (!this.#set.push && this.#opening) await this.#opening;
     if (this.#set.push) return this.#set.push.answer()!;
     const opened = this.#open(
-      request && send
-        ? detached(exchange, withoutEventId(request), send)
-        : this.#host.listen(undefined, exchange.signal),
+      request && send ? detached(withoutEventId(request), send) : this.#host.listen(undefined, exchange.signal),
     );
     const settle = () => (this.#opening = undefined);
     this.#opening = opened.then(settle, settle);
@@ -118,19 +122,23 @@ function isStream({ status, headers }: Answer): boolean {
   return status === 200 && isEventStream(headers);
 }
 
-/** Sends a request whose answer outlives the client's connection; one that has not begun when the client leaves ends there. */
-async function detached(exchange: Exchange, request: UpstreamRequest, send: Send): Promise<Answer> {
+/**
+ * Sends a request whose answer outlives the client's connection. One that has not begun when the client leaves ends there: without
+ * an event id nobody comes back for it. Afterwards the answer's body tells who still reads.
+ */
+async function detached(request: UpstreamRequest, send: Send): Promise<Answer> {
   if (request.signal) return send(request);
-  const leaving = new AbortController();
-  const leave = () => leaving.abort();
-  const { signal } = exchange;
-  if (signal.aborted) leave();
-  else signal.addEventListener("abort", leave, { once: true });
-  try {
-    return await send({ ...request, signal: leaving.signal });
-  } finally {
-    signal.removeEventListener("abort", leave);
-  }
+  let begun = false;
+  const answer = await send({ ...request, left: (end) => void (begun || end()) });
+  begun = true;
+  return answer;
+}
+
+/** The id of the posted request, as it was written. */
+function idTextOf({ posted }: Exchange, { body }: UpstreamRequest): string | undefined {
+  if (body instanceof Uint8Array || body === null) return posted?.idText;
+  // A hook may have changed the message, and kept its id.
+  return posted?.idText ?? (body.id === undefined ? undefined : JSON.stringify(body.id));
 }
 
 /** The client's event ids are none of the server. */

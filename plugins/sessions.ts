@@ -93,6 +93,7 @@ export function sessions(options: SessionsOptions = {}): Plugin {
     },
     async close() {
       for (const end of endings) end();
+      for (const each of kept) each.close();
       // Those of clients go on after a restart.
       await Promise.all(kept.map(({ sessionless }) => sessionless.pool.close()));
     },

@@ -23,6 +23,11 @@ export function fromSource(source: Source, headers: HeadersInit, status = 200): 
   return { status, headers: HeaderList.from(headers), body: new StreamBody(source) };
 }
 
+/** An event stream that is whole. @param bytes its events, each with a blank line behind it */
+export function events(bytes: Uint8Array): Answer {
+  return fromSource(onePiece(bytes), { "content-type": "text/event-stream" });
+}
+
 /**
  * The whole body of an answer, where all of it is here already: most answers are like that, and need no one to follow them.
  * The answer then has it as bytes, and can still be sent on.

@@ -11,50 +11,30 @@ const COLON = /[ \t\r\n]*:[ \t\r\n]*/y;
  * @returns `undefined` where there is none that is a string or a number
  */
 export function findIdText(text: string): string | undefined {
-  const span = spanOf(text, ["id"]);
-  return span && text.slice(...span);
-}
-
-/**
- * Where the string or number stands that is found under a path of keys, e.g. `["params", "requestId"]`. Of several members of one
- * name the last one counts, as `JSON.parse` has it. What stands there can be replaced without touching anything else.
- *
- * @param text one that `JSON.parse` takes
- * @returns its first character and the one behind it, quotes included
- */
-export function spanOf(text: string, path: readonly string[]): [from: number, to: number] | undefined {
-  let found: [number, number] | undefined;
+  let found: string | undefined;
   let depth = 0;
-  /** So many parts of the path lead to the object at hand. */
-  let matched = 0;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code === 0x7b || code === 0x5b) depth++;
-    else if (code === 0x7d || code === 0x5d) {
-      depth--;
-      if (matched > 0 && depth === matched) matched--;
-    } else if (code === QUOTE) {
+    else if (code === 0x7d || code === 0x5d) depth--;
+    else if (code === QUOTE) {
       const end = stringEnd(text, at);
-      const key = path[matched]!;
       COLON.lastIndex = end;
-      // A key may be written with an escape for each of its characters.
-      if (depth === matched + 1 && end - at <= 6 * key.length + 2 && COLON.test(text)) {
-        const value = COLON.lastIndex;
-        if (JSON.parse(text.slice(at, end)) === key) {
-          if (matched === path.length - 1) found = scalarAt(text, value);
-          else if (text.charCodeAt(value) === 0x7b) matched++;
-        }
-      }
+      if (depth === 1 && end - at <= MAX_KEY && COLON.test(text) && JSON.parse(text.slice(at, end)) === "id")
+        found = scalarAt(text, COLON.lastIndex);
       at = end - 1;
     }
   }
   return found;
 }
 
-function scalarAt(text: string, at: number): [number, number] | undefined {
-  if (text.charCodeAt(at) === QUOTE) return [at, stringEnd(text, at)];
+/** `"id"`, every character written with an escape. */
+const MAX_KEY = 14;
+
+function scalarAt(text: string, at: number): string | undefined {
+  if (text.charCodeAt(at) === QUOTE) return text.slice(at, stringEnd(text, at));
   NUMBER.lastIndex = at;
-  return NUMBER.test(text) ? [at, NUMBER.lastIndex] : undefined;
+  return NUMBER.exec(text)?.[0];
 }
 
 function stringEnd(text: string, from: number): number {

@@ -35,7 +35,8 @@ export function adviceFor(found: Omit<Diagnosis, "advice">, config: ServerConfig
   const { server, state, reason = "", latencyMs, era, push, tools } = found;
   const at = `servers.${server}`;
   const advice: string[] = [];
-  const url = new URL(config.url ?? "stdio:");
+  if (config.command !== undefined) return adviceForCommand(found, at);
+  const url = new URL(config.url);
   if (state === "down") advice.push(...whenDown(reason, at, url));
   if (state === "busy") advice.push("It asked to come back later; run the doctor again.");
   if (state === "sse")
@@ -61,6 +62,23 @@ export function adviceFor(found: Omit<Diagnosis, "advice">, config: ServerConfig
   if (era !== undefined && latencyMs > SLOW) advice.push(`It took ${latencyMs} ms to tell what it is.`);
   if (url.protocol === "http:" && !isLoopbackHost(url.hostname))
     advice.push(`${at}.url is http: to another machine: calls and credentials can be read on the way. Use https:.`);
+  return advice;
+}
+
+/** A server that is started by a command. */
+function adviceForCommand({ state, latencyMs, era, tools }: Omit<Diagnosis, "advice">, at: string): string[] {
+  const advice: string[] = [];
+  if (state === "down" || state === "unsupported")
+    advice.push(
+      `Run ${at}.command with its args by hand: it must go on running, and write nothing but MCP to stdout. Of this environment it gets only HOME, LOGNAME, PATH, SHELL, TERM and USER; what else it needs belongs into ${at}.env.`,
+    );
+  if (state === "busy") advice.push("It failed several times in a row; run the doctor again.");
+  if (state === "degraded") advice.push("It tells what it is, but does not list its tools. Clients will see the same.");
+  if (state === "healthy" && tools === 0) advice.push("It offers no tools; its prompts and resources are relayed.");
+  if (era !== undefined && latencyMs > SLOW)
+    advice.push(
+      `It took ${latencyMs} ms to start and to tell what it is; npx and uvx look for a newer version each time.`,
+    );
   return advice;
 }
 

@@ -55,8 +55,16 @@ export const builtIn = {
   version: { type: "boolean", alias: "v", description: "Print the version" },
 } satisfies ArgsDef;
 
+/** What stands before `--`: the rest belongs to the command of a server. */
+export function ownArgs(args: readonly string[]): readonly string[] {
+  const end = args.indexOf("--");
+  return end === -1 ? args : args.slice(0, end);
+}
+
 /** What the commands read. */
 export interface Args {
+  /** What stood behind `--`. */
+  _?: string[];
   config?: string;
   url?: string;
   "mcp-json"?: string;
@@ -80,6 +88,13 @@ export interface Args {
 export function refuseUnknown(args: readonly string[], defined: ArgsDef): void {
   let free = Object.values(defined).filter(({ type }) => type === "positional").length;
   for (let i = 0; i < args.length; i++) {
+    if (args[i] === "--" && "mcp-json" in defined) {
+      if (i === args.length - 1)
+        throw badArgument(
+          "-- needs a command behind it, such as `penstock -- npx -y @modelcontextprotocol/server-everything`.",
+        );
+      return;
+    }
     if (free > 0 && !args[i]!.startsWith("-")) {
       free--;
       continue;

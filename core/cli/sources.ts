@@ -26,16 +26,25 @@ export async function loadSources(
   return { config: { ...config, ...(secret && { secret }) }, file };
 }
 
-/** From `--url`, or the file together with `--mcp-json`. Only here, never in `createPenstock`, is the default preset added. */
+/** From `--url` or `-- CMD`, or the file together with `--mcp-json`. Only here, never in `createPenstock`, is the default preset added. */
 async function loadServers(
   args: Args,
   log: Logger,
   redactor: Redactor,
 ): Promise<{ config: PenstockConfig; file?: string }> {
-  const { url, config: configFile, "mcp-json": mcpJson } = args;
+  const { url, config: configFile, "mcp-json": mcpJson, _: [command, ...rest] = [] } = args;
+  const alone = (what: string, others: readonly unknown[], names: string) => {
+    if (others.some((other) => other !== undefined))
+      throw usage(`${what} stands for a configuration of its own; leave ${names} away.`);
+  };
+  if (command !== undefined) {
+    alone("A command behind --", [url, configFile, mcpJson], "--url, --config and --mcp-json");
+    const config = { servers: { server: { command, args: rest } } };
+    registerSecrets(config, [], redactor);
+    return { config: { ...config, plugins: standard() } };
+  }
   if (url !== undefined) {
-    if (configFile !== undefined || mcpJson !== undefined)
-      throw usage("--url stands for a configuration of its own; leave --config and --mcp-json away.");
+    alone("--url", [configFile, mcpJson], "--config and --mcp-json");
     if (!/^https?:\/\//i.test(url) || !URL.canParse(url))
       throw usage(`--url: ${JSON.stringify(url)} is no http: or https: URL, such as "https://docs.example.com/mcp".`);
     const config = { servers: { server: { url } } };
@@ -49,7 +58,7 @@ async function loadServers(
   const imported = mcpJson === undefined ? undefined : readMcpJson(mcpJson, log, redactor);
   if (!loaded && !imported)
     throw usage(
-      "There is nothing to serve. Give --url URL or --mcp-json FILE, or write a configuration: `penstock init`.",
+      "There is nothing to serve. Give --url URL, --mcp-json FILE or -- CMD ARGS…, or write a configuration: `penstock init`.",
     );
   const twice = Object.keys(imported?.servers ?? {}).find((name) => loaded?.config.servers[name]);
   if (twice) throw usage(`Server '${twice}' stands in ${loaded!.file} and in ${mcpJson}. Rename one.`);

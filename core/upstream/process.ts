@@ -88,9 +88,11 @@ export class ServerProcess implements ChannelLink {
 
   /** @throws ProxyError `SERVER_BUSY` when it does not read */
   send(text: Buffer): void {
-    const { stdin } = this.#child;
+    const { pid, stdin } = this.#child;
+    // It could not be started, which is told in a moment.
+    if (pid === undefined) return;
     if (this.#over || !stdin?.writable)
-      throw new ProxyError("UPSTREAM_BROKE", { server: this.#server, detail: "its stdin is closed" });
+      throw new ProxyError("UPSTREAM_BROKE", { server: this.#server, hint: "Its process closed its stdin." });
     if (this.#waiting > 0 && this.#waiting + text.length > MAX_WAITING)
       throw new ProxyError("SERVER_BUSY", { server: this.#server, headers: { "retry-after": "1" } });
     const size = text.length + 1;
@@ -181,6 +183,7 @@ export class ServerProcess implements ChannelLink {
       signalGroup(pid, "SIGTERM");
       await this.#wait(() => !this.#hasExited || groupLives(pid));
       if (!this.#hasExited || groupLives(pid)) signalGroup(pid, "SIGKILL");
+      await this.#wait(() => groupLives(pid));
     }
     await this.#exited;
     // From here on the number may be somebody else's.

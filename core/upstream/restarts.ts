@@ -8,7 +8,7 @@ const LONGEST = 30_000;
 const MAX_EXITS = 5;
 const WINDOW = 60_000;
 /** A start that is due within this is waited for. */
-const WORTH_WAITING = 2000;
+const WORTH_WAITING = 1000;
 
 export class Restarts {
   readonly #server: string;

@@ -1,10 +1,10 @@
 /** What a server writes to its stderr: data, never a template. The last lines are kept, for `/health` and the doctor. */
-import { LineFramer } from "./line-framer.ts";
 import type { Logger } from "../log.ts";
 
 const MAX_LINES = 50;
 /** Bytes of a line that are kept. */
 const MAX_LINE = 2048;
+const LF = 0x0a;
 /** Lines per second that go to the log. */
 const MAX_LOGGED = 20;
 
@@ -25,13 +25,31 @@ export class StderrLines {
 
   /** For one process. Takes whatever comes: a pipe that nobody reads would stop the server. */
   reader(pid: number): { write(chunk: Buffer): void; end(): void } {
-    let framer = this.#framer(pid);
+    let begun: Buffer[] = [];
+    let size = 0;
+    const keep = (piece: Buffer) => {
+      // A copy of what is kept of a line: the piece is a part of what was read.
+      const kept = Buffer.from(piece.subarray(0, MAX_LINE - size));
+      begun.push(kept);
+      size += kept.length;
+    };
+    const finish = () => {
+      const line = Buffer.concat(begun);
+      begun = [];
+      size = 0;
+      if (line.length > 0) this.#add(line, pid);
+    };
     return {
-      write: (chunk) => {
-        // A line without an end is cut into pieces of what may wait.
-        if (!framer.write(chunk)) framer = this.#framer(pid);
+      write(chunk) {
+        let from = 0;
+        for (let end = chunk.indexOf(LF); end !== -1; end = chunk.indexOf(LF, from)) {
+          keep(chunk.subarray(from, end));
+          finish();
+          from = end + 1;
+        }
+        if (from < chunk.length) keep(chunk.subarray(from));
       },
-      end: () => framer.end(),
+      end: finish,
     };
   }
 
@@ -41,13 +59,7 @@ export class StderrLines {
     return lines.map((line) => this.#clean(line));
   }
 
-  #framer(pid: number): LineFramer {
-    return new LineFramer(64 * 1024, (line) => this.#add(line, pid));
-  }
-
-  #add(line: Buffer, pid: number): void {
-    // A copy: the line is a part of a piece that was read.
-    const kept = Buffer.from(line.subarray(0, MAX_LINE));
+  #add(kept: Buffer, pid: number): void {
     this.#lines[this.#next] = kept;
     this.#next = (this.#next + 1) % MAX_LINES;
     const second = Math.floor(performance.now() / 1000);

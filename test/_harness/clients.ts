@@ -69,11 +69,17 @@ export interface V1Options {
   handlers?: V1Handlers;
   /** Added to every HTTP request. */
   headers?: Record<string, string>;
+  /** What is waited before a stream is resumed, in milliseconds. @default 1000, as the SDK has it */
+  reconnect?: number;
 }
 
 /** Connects a client of the v1 SDK, which speaks only the `initialize` revisions. */
 export async function connectV1(url: string, options: V1Options = {}): Promise<ConnectedV1> {
-  const transport = new TransportV1(new URL(url), { requestInit: { headers: options.headers ?? {} } });
+  const { headers = {}, reconnect = 1000 } = options;
+  const transport = new TransportV1(new URL(url), {
+    requestInit: { headers },
+    reconnectionOptions: reconnection(reconnect),
+  });
   return { ...(await connectOver(transport, options)), transport };
 }
 
@@ -113,13 +119,19 @@ export interface V2Options {
   capabilities?: ClientOptions["capabilities"];
   /** Added to every HTTP request. */
   headers?: Record<string, string>;
+  /** What is waited before a stream is resumed, in milliseconds. @default 1000, as the SDK has it */
+  reconnect?: number;
   /** Called before connecting, to register request handlers. */
   prepare?: (client: ClientV2) => void;
 }
 
 /** Connects a client of the v2 SDK. */
 export async function connectV2(url: string, options: V2Options = {}): Promise<ConnectedV2> {
-  const transport = new TransportV2(new URL(url), { requestInit: { headers: options.headers ?? {} } });
+  const { headers = {}, reconnect = 1000 } = options;
+  const transport = new TransportV2(new URL(url), {
+    requestInit: { headers },
+    reconnectionOptions: reconnection(reconnect),
+  });
   return { ...(await connectV2Over(transport, options)), transport };
 }
 
@@ -136,6 +148,11 @@ export async function connectV2Over(
   const observed = observe(client);
   await connected(client, client.connect(transport));
   return { ...observed, client };
+}
+
+/** The SDKs' own but for the first wait. */
+function reconnection(initialReconnectionDelay: number) {
+  return { initialReconnectionDelay, maxReconnectionDelay: 30_000, reconnectionDelayGrowFactor: 1.5, maxRetries: 2 };
 }
 
 /** A connect that failed half way would leave its sockets and timers behind. */

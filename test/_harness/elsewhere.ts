@@ -51,7 +51,11 @@ export async function stopHost(): Promise<void> {
 
 async function startHost(start: typeof startCli): Promise<Host> {
   const folder = await mkdtemp(join(tmpdir(), "penstock-"));
-  const cli = await start(["--config", hostConfig, "--port", "0", "--log-level", "warn"], { cwd: folder, stdin: true });
+  const cli = await start(["--config", hostConfig, "--port", "0", "--log-level", "warn"], {
+    cwd: folder,
+    stdin: true,
+    runs: true,
+  });
   const { stdin, stdout, stderr } = cli.process;
   // It belongs to the file, not to a test, and so is none of the leak net's handles.
   for (const handle of [cli.process, stdin, stdout, stderr]) (handle as unknown as { unref(): void }).unref();

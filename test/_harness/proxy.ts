@@ -18,6 +18,8 @@ export interface CliOptions {
   entry?: string;
   /** It makes files, as `init` and `--socket` do: Deno asks to be told. @default false, or true for these two */
   writes?: boolean;
+  /** It starts servers, which Deno asks to be told. @default where the command stands behind `--` */
+  runs?: boolean;
   /** Longest time that `runCli` may take, in milliseconds. @default 15000 */
   timeout?: number;
   /** Keeps its stdin open for `process.stdin`. @default false: it reads nothing */
@@ -149,9 +151,16 @@ export async function startProxy(config: unknown): Promise<RunningProxy> {
   });
 }
 
-function launch(args: string[], { cwd, env = {}, entry = builtCli, writes, stdin = false, openFiles }: CliOptions) {
+function launch(
+  args: string[],
+  { cwd, env = {}, entry = builtCli, writes, runs, stdin = false, openFiles }: CliOptions,
+) {
   let since = performance.now();
-  const { command, args: before } = runtime(writes ?? args.some((arg) => arg === "init" || arg === "--socket"));
+  const { command, args: before } = runtime(
+    writes ?? args.some((arg) => arg === "init" || arg === "--socket"),
+    undefined,
+    runs ?? args.includes("--"),
+  );
   noteProcess();
   const line = [command, ...before, entry, ...args];
   if (openFiles !== undefined) line.unshift("sh", "-c", `ulimit -n ${openFiles} && exec "$@"`, "sh");

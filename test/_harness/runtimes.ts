@@ -16,6 +16,8 @@ const folder = new URL("../runtimes/", import.meta.url);
 
 /** What Deno must be allowed for Penstock to start; README.md tells the same. */
 export const DENO_FLAGS = ["--allow-net", "--allow-read", "--allow-env"];
+/** The same for servers that are started by a command. */
+export const DENO_RUN_FLAG = "--allow-run";
 
 /** Bun follows the `paths` of the checkout's tsconfig.json to the sources: plugins of tests would be given another copy of the core. */
 const BUN_FLAGS = [`--tsconfig-override=${fileURLToPath(new URL("bun.tsconfig.json", folder))}`];
@@ -39,8 +41,14 @@ export const RUNTIME_NAMES = Object.keys(PROJECTS) as RuntimeName[];
 /** The runtime of this project; `undefined` where the proxy runs inside of the test process. */
 export const otherRuntime = process.env.PENSTOCK_RUNTIME as RuntimeName | undefined;
 
-/** What the command line is started with. @param writes Deno must be allowed to make files @param name @default the project's */
-export function runtime(writes = false, name: RuntimeName = otherRuntime ?? "node20"): Runtime {
+/**
+ * What the command line is started with.
+ *
+ * @param writes Deno must be allowed to make files
+ * @param name @default the project's
+ * @param runs Deno must be allowed to start the commands of servers
+ */
+export function runtime(writes = false, name: RuntimeName = otherRuntime ?? "node20", runs = false): Runtime {
   const { label, bin, args } = PROJECTS[name];
   if (bin === undefined) return { label, version: process.versions.node, command: process.execPath, args };
   const { dependencies } = JSON.parse(readFileSync(new URL("package.json", folder), "utf8")) as {
@@ -50,7 +58,7 @@ export function runtime(writes = false, name: RuntimeName = otherRuntime ?? "nod
     label,
     version: dependencies[bin]!,
     command: fileURLToPath(new URL(`node_modules/.bin/${bin}`, folder)),
-    args: writes && label === "Deno" ? [...args, "--allow-write"] : args,
+    args: label === "Deno" ? [...args, ...(writes ? ["--allow-write"] : []), ...(runs ? [DENO_RUN_FLAG] : [])] : args,
   };
 }
 

@@ -50,6 +50,13 @@ export async function openSession(url) {
   return session;
 }
 
+/** One call in a session, in whatever form it is answered. */
+export async function callOnce(url, session) {
+  const { status, body } = await post("tools/call", url, requestHeaders(session), requestBody);
+  if (status !== 200 || !body.includes('"result"'))
+    throw new Error(`tools/call: status ${status}, ${body.subarray(0, 120)}`);
+}
+
 /** A target that keeps the connection although it was asked to close it cannot take part in W6. */
 export async function verifyClose(url, session) {
   const headers = { ...requestHeaders(session), Connection: "close" };

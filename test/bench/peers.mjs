@@ -31,8 +31,8 @@ export function peer(file) {
   return ({ port, upstream, runtime }) => run(runtime, join(home, file), [upstream, `${port}`]);
 }
 
-/** The server behind a bridge is upstream, not part of the proxy: it runs on the core of the upstreams. */
-function stdioServer(runtime) {
+/** Command line of the server behind a bridge. It is upstream, not part of the proxy: it runs on the core of the upstreams. */
+export function stdioServer(runtime) {
   return pinned([runtimes[runtime].command, join(home, "stdio-server.mjs")], cores.load);
 }
 

@@ -11,7 +11,11 @@ import { installPeers } from "./peers.mjs";
 import { anonymous, canPin } from "./processes.mjs";
 import { pluginLines } from "./report/plugins.mjs";
 import { report } from "./report/report.mjs";
+import { measureSessions } from "./sessions.mjs";
 import { hasWrk } from "./loads/wrk.mjs";
+
+/** Works that are not measured by taking turns. */
+const ways = { idle: measureIdle, sessions: measureSessions };
 
 /** What keeps targets from running here; they leave the table with a note. */
 function leaveOut(options) {
@@ -50,7 +54,7 @@ async function main() {
   for (const work of works) {
     if (work.group === "plugins") plugins = await measureMarginal(options);
     else if (rowsOf(work, options).length === 0) console.error(`${work.name}: none of the targets takes part in it`);
-    else await (work.group === "idle" ? measureIdle : measure)(work, options, results);
+    else await (ways[work.group] ?? measure)(work, options, results);
   }
   const text = report({ works, results, plugins: pluginLines(plugins), notes, options });
   if (options.out) save(options.out, text, chart({ works, results, options, cores: availableParallelism() }));

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hasNginx, nginxProxy } from "./nginx.mjs";
-import { peer, peerCli } from "./peers.mjs";
+import { peer, peerCli, stdioServer } from "./peers.mjs";
 import { root } from "./processes.mjs";
 import { runtimes } from "./runtimes.mjs";
 
@@ -41,16 +41,27 @@ export function library(choice) {
 }
 
 /** The built command line with a config file, as a user starts it: without `plugins` it adds the standard preset. */
-function commandLine({ port, upstream, folder, runtime }) {
+function commandLine({ port, folder, runtime }, bench) {
   const config = join(folder, "penstock.config.json");
-  writeFileSync(config, JSON.stringify({ servers: { bench: { url: upstream } } }));
+  writeFileSync(config, JSON.stringify({ servers: { bench } }));
   const cli = join(root, "dist/core/cli.mjs");
   const { command, args } = runtimes[runtime];
   return { command, args: [...args, cli, "--config", config, "--port", `${port}`, "--log-level", "warn"] };
 }
 
+function overHttp(place) {
+  return commandLine(place, { url: place.upstream });
+}
+
+function overStdio(place) {
+  const [program, ...args] = stdioServer(place.runtime);
+  return commandLine(place, { command: program, args });
+}
+
 const relays = ["W1", "W2", "W3", "W4", "W6", "latency", "half"];
 const bodies = ["W1", "W2", "W3", "W4"];
+/** The same server behind, over stdio. */
+const bridges = ["mcp", "stdio", "sessions"];
 const path = "/bench/mcp";
 
 /**
@@ -69,7 +80,15 @@ export const targets = [
   { name: "floor", path, start: script("floor.mjs"), works: [...relays, "W5"], runtimes: "all" },
   { name: "h3-fetch", path, start: script("h3-fetch.mjs"), works: bodies, runtimes: "all" },
   { name: "bare", path, start: library({}), works: [...relays, "W5", "mcp"], runtimes: "all" },
-  { name: "standard", path, start: commandLine, works: [...relays, "W5", "mcp"], runtimes: "all" },
+  { name: "standard", path, start: overHttp, works: [...relays, "W5", "mcp"], runtimes: "all" },
+  {
+    name: "standard, stdio",
+    path,
+    start: overStdio,
+    works: bridges,
+    runtimes: "all",
+    remark: "Streamable HTTP in front of a stdio server",
+  },
   {
     name: "@fastify/http-proxy",
     path,
@@ -92,7 +111,7 @@ export const targets = [
     name: "mcp-proxy",
     path: "/mcp",
     start: peerCli.mcpProxy,
-    works: ["mcp"],
+    works: bridges,
     runtimes: "node",
     peer: true,
     remark: "Streamable HTTP in front of a stdio server",
@@ -101,7 +120,7 @@ export const targets = [
     name: "supergateway",
     path: "/mcp",
     start: peerCli.supergateway,
-    works: ["mcp"],
+    works: bridges,
     runtimes: "node",
     peer: true,
     remark: "Streamable HTTP in front of a stdio server",

@@ -93,7 +93,7 @@ export const answers = {
 
 /**
  * What is measured. `group` says how: `relay` is the main table, where `load` is `wrk` or `paced` (half of the target's own
- * rate), `latency` ones are compared by their p50 and `close` ones send one request per connection. `mcp`, `idle` and
+ * rate), `latency` ones are compared by their p50 and `close` ones send one request per connection. `mcp`, `idle`, `sessions` and
  * `plugins` have tables of their own. `kind` is which answer the upstream gives.
  * @type {{ name: string, group: string, kind: string, connections: number, title: string, load?: string, latency?: boolean, close?: boolean }[]}
  */
@@ -115,5 +115,14 @@ export const workloads = [
   },
   { name: "W5", group: "idle", kind: "w5", connections: 64, title: "5,000 idle SSE streams" },
   { name: "mcp", group: "mcp", kind: "mcp", connections: 32, load: "mcp", title: "tools/call in a session, calls/s" },
+  {
+    name: "stdio",
+    group: "mcp",
+    kind: "mcp",
+    connections: 32,
+    load: "mcp",
+    title: "tools/call, a stdio server behind, calls/s",
+  },
+  { name: "sessions", group: "sessions", kind: "mcp", connections: 20, title: "sessions with a stdio server" },
   { name: "plugins", group: "plugins", kind: "w1", connections: 64, title: "what plugins cost, W1" },
 ];

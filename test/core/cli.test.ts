@@ -66,7 +66,17 @@ describe("what cannot be done is told in one line, with exit code 1", () => {
     [
       "nothing to serve",
       [],
-      "There is nothing to serve. Give --url URL or --mcp-json FILE, or write a configuration: `penstock init`.",
+      "There is nothing to serve. Give --url URL, --mcp-json FILE or -- CMD ARGS…, or write a configuration: `penstock init`.",
+    ],
+    [
+      "nothing behind --",
+      ["--port", "0", "--"],
+      "-- needs a command behind it, such as `penstock -- npx -y @modelcontextprotocol/server-everything`. `penstock --help` lists what is allowed.",
+    ],
+    [
+      "a command beside a URL",
+      ["--url", url, "--", "node"],
+      "A command behind -- stands for a configuration of its own; leave --url, --config and --mcp-json away.",
     ],
     [
       "two sources",

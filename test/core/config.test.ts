@@ -19,7 +19,7 @@ function mistakes(config: unknown): string[] {
 }
 const inServer = (more: object) => mistakes({ servers: { a: { url, ...more } } });
 const SERVER_KEYS =
-  "url, transport, headers, path, ssePath, plugins, timeouts, tls, auth, maxRequestBytes, maxMessageBytes";
+  "url, transport, headers, tls, auth, path, ssePath, plugins, timeouts, maxRequestBytes, maxMessageBytes";
 
 describe("each mistake is one line: where, what was found, what is allowed", () => {
   test.each<[string, unknown, string]>([
@@ -122,9 +122,9 @@ describe("each mistake is one line: where, what was found, what is allowed", () 
       'servers.a.path.1: found 5; allowed is a path such as "/mcp".',
     ],
     [
-      "the transport sse",
-      { transport: "sse" },
-      'servers.a.transport: found "sse"; allowed is "http". HTTP+SSE and stdio servers are not supported yet.',
+      "the transport stdio",
+      { transport: "stdio" },
+      'servers.a.transport: found "stdio"; allowed is "http" or "sse". A server that speaks over stdio needs `command`.',
     ],
     ["a limit of no bytes", { maxRequestBytes: 0 }, "servers.a.maxRequestBytes: found 0; allowed is 1 byte or more."],
     [
@@ -134,10 +134,33 @@ describe("each mistake is one line: where, what was found, what is allowed", () 
     ],
   ])("of a server: %s", (_, more, line) => expect(inServer(more)).toEqual([line]));
 
-  test("a server that is started by a command is one mistake, not as many as it has keys", () => {
-    expect(mistakes({ servers: { a: { command: "npx", args: ["-y", "x"], env: {} } } })).toEqual([
-      "servers.a.command: servers that are started by a command are not supported yet; give the url of one that speaks HTTP.",
-    ]);
+  test.each<[string, object, unknown[]]>([
+    ["a URL beside it", { url: 5, headers: {} }, ["servers.a: found `command` beside `url`; allowed is one of them."]],
+    [
+      "no program",
+      { command: "" },
+      [
+        "servers.a.command: found a string; allowed is the name or path of a program; its arguments belong into `args`.",
+      ],
+    ],
+    ["arguments as one text", { args: "-y c4nary" }, ["servers.a.args: found a string; allowed is a list."]],
+    ["a number among the arguments", { args: ["-p", 5] }, ["servers.a.args.1: found a number; allowed is a text."]],
+    ["a number in the environment", { env: { A: 5 } }, ["servers.a.env.A: found a number; allowed is a text."]],
+    ["another transport", { transport: "http" }, ['servers.a.transport: found "http"; allowed is "stdio".']],
+    ["no processes", { maxProcesses: 0 }, ["servers.a.maxProcesses: found 0; allowed is 1 or more."]],
+    [
+      "headers",
+      { headers: {} },
+      [expect.stringMatching(/^servers\.a\.headers: unknown key\. Allowed are command, args, env, cwd, /)],
+    ],
+  ])("of a server that is started by a command: %s", (_, more, lines) => {
+    expect(mistakes({ servers: { a: { command: "npx", ...more } } })).toEqual(lines);
+  });
+
+  test("a server that is started by a command, with all that it may have", () => {
+    const a = { command: "npx", args: ["-y"], env: { A: "b" }, shared: true, idleTimeout: 1000, maxProcesses: 5 };
+    const { servers } = checkConfig({ servers: { a: { ...a, cwd: "sub" } } }, "/etc/penstock/penstock.config.json");
+    expect(servers.a).toEqual({ ...a, cwd: "/etc/penstock/sub" });
   });
 
   test("all of them are told at once", () => {

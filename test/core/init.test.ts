@@ -35,7 +35,10 @@ describe("without a file", () => {
   test("what it proposes as comments is valid too", async () => {
     const cwd = folderWith({});
     await runCli(["init"], { cwd });
-    const all = written(cwd).replaceAll(/^( *)\/\/ (import|headers|plugins|timeouts|port|host|rateLimit)/gm, "$1$2");
+    const all = written(cwd).replaceAll(
+      /^( *)\/\/ (import|headers|plugins|timeouts|port|host|rateLimit|files)/gm,
+      "$1$2",
+    );
     expect(all).not.toMatch(/\/\/ \w+[:(]/);
     writeFileSync(join(cwd, FILE), all);
     const { code, stdout } = await runCli(["check", "--json"], { cwd, env: { DOCS_TOKEN: "t" } });
@@ -144,7 +147,12 @@ describe("from a file of another product", () => {
       "DOCS_X_API_KEY",
       "DOCS_X_API_KEY_2",
       "DOCS_X_WORKSPACE",
+      "LOCAL_KEY",
+      "LOCAL_TOKEN",
+      "OLD_A",
+      "OLD_TOKEN",
     ]);
+    expect(text).toContain('transport: "sse"');
     expect(text + stdout + check.stdout + check.stderr).not.toContain("c4nary");
     expect(text).toContain('"User-Agent": "mine/1"');
     // Every variable is asked for, and with all of them the configuration is valid.
@@ -157,23 +165,56 @@ describe("from a file of another product", () => {
     expect(again.check.code).toBe(0);
   });
 
+  test("a command keeps what says nothing about its user", async () => {
+    const local = {
+      command: "npx",
+      args: [
+        "-y",
+        "server",
+        "--token=c4nary-1",
+        "--api-key",
+        "c4nary-2",
+        "--root",
+        "/srv/data",
+        "c4nary3b3c4d5e6f7a8b9c0d",
+      ],
+      env: {
+        DEBUG: "1",
+        MODE: "fast",
+        DATA: "/srv/data",
+        DB: "postgres://u:c4nary-4@h/d",
+        SECRET: "plain",
+        T: "${env:T}",
+      },
+      cwd: "sub",
+    };
+    const { text, check } = await converted(
+      { mcpServers: { local } },
+      { LOCAL_TOKEN: "1", LOCAL_API_KEY: "2", LOCAL_ARG: "3", LOCAL_DB: "4", LOCAL_SECRET: "5", T: "6" },
+    );
+    expect(text).toContain(
+      'local: { command: "npx", args: ["-y","server","--token=${LOCAL_TOKEN}","--api-key","${LOCAL_API_KEY}","--root","/srv/data","${LOCAL_ARG}"], ' +
+        'env: { DEBUG: "1", MODE: "fast", DATA: "/srv/data", DB: "${LOCAL_DB}", SECRET: "${LOCAL_SECRET}", T: "${T}" }, cwd: "sub" },',
+    );
+    expect(text).not.toContain("c4nary");
+    expect(check.code).toBe(0);
+  });
+
   test("what cannot be served yet stands there as a comment, with its reason", async () => {
     const { text, stdout } = await converted({
       mcpServers: {
         a: { url },
-        local: { command: "npx", args: ["-y", "server"] },
-        old: { type: "sse", url: "https://old.example.com/sse" },
+        both: { command: "npx", url },
         off: { url, disabled: true },
         odd: 5,
         __proto__x: { url: "ftp://h/" },
       },
     });
     expect(text).toContain(
-      '    // Left out, because it is started by a command, which is not supported yet:\n    // local: {"command":"npx"},\n',
+      `    // Left out, because it has both a command and a url:\n    // both: {"command":"npx","url":"${url}"},\n`,
     );
-    expect(text).toContain('// old: {"url":"https://old.example.com/sse"},');
     expect(stdout).toMatch(
-      /Left out, as comments in the file:\n {2}local: .*command.*\n {2}old: .*HTTP\+SSE.*\n {2}off: it is disabled there\n {2}odd: it is no object\n {2}__proto__x: it has no http: or https: url\n/,
+      /Left out, as comments in the file:\n {2}both: .*command.*\n {2}off: it is disabled there\n {2}odd: it is no object\n {2}__proto__x: it has neither a command nor an http: or https: url\n/,
     );
   });
 
@@ -182,7 +223,7 @@ describe("from a file of another product", () => {
     const { check, text } = await converted(
       `{"mcpServers": {
         ${JSON.stringify(evil)}: {"url": "${url}"},
-        "a\u2028process.exit(7)": {"command": "x\u2028process.exit(7)"},
+        "a\u2028process.exit(7)": {"command": "x\u2028process.exit(7)", "url": "${url}"},
         "b\\nprocess.exit(7)": {"type": "sse", "url": "https://h/\u2029process.exit(7)"},
         "__proto__": {"url": "${url}"},
         "\`\${process.exit(7)}\`": {"url": "${url}", "headers": {"User-Agent": "\`'\\"\\\\ \u2028"}}
@@ -197,6 +238,7 @@ describe("from a file of another product", () => {
     ).toBe(true);
     expect(JSON.parse(check.stdout).servers.map((server: { name: string }) => server.name)).toEqual([
       evil,
+      "b\nprocess.exit(7)",
       "`${process.exit(7)}`",
     ]);
   });
@@ -206,8 +248,8 @@ describe("from a file of another product", () => {
     ["other content", { x: 1 }, 'mcp.json: it has neither "mcpServers" nor "servers".'],
     [
       "nothing of use",
-      { mcpServers: { a: { command: "npx" } } },
-      /^mcp\.json: no server in it can be used\.\n {2}- "a": it is started by a command/,
+      { mcpServers: { a: { command: 5 } } },
+      /^mcp\.json: no server in it can be used\.\n {2}- "a": it has neither a command nor/,
     ],
   ])("%s: nothing is written", async (_, content, line) => {
     const cwd = folderWith({ "mcp.json": content });

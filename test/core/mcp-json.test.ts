@@ -37,28 +37,41 @@ describe("a file of another product is read as it is", () => {
     expect(said).toEqual(["INFO mcp.json: server 'docs': ignored envFile, alwaysAllow, description."]);
   });
 
+  test("a server that is started by a command, with its variables filled in", () => {
+    environment({ T_SET: "set" });
+    const { servers, said } = read({
+      mcpServers: {
+        files: {
+          type: "stdio",
+          command: "npx",
+          args: ["-y", "${T_SET}"],
+          env: { A: "${env:T_SET}" },
+          cwd: "/srv",
+          timeout: 5,
+        },
+      },
+    });
+    expect(servers).toEqual({ files: { command: "npx", args: ["-y", "set"], env: { A: "set" }, cwd: "/srv" } });
+    expect(said).toEqual(["INFO mcp.json: server 'files': ignored timeout."]);
+  });
+
   test("VS Code's, with inputs", () => {
     const { servers, said } = read({ inputs: [{ id: "token" }], servers: { docs: { type: "http", url } } });
     expect(servers).toEqual({ docs: { url } });
     expect(said).toEqual(["INFO mcp.json: inputs are ignored; use environment variables."]);
   });
 
-  test("without those that are disabled, started by a command, or HTTP+SSE", () => {
+  test("without those that are disabled, and with those of HTTP+SSE as such", () => {
     const { servers, said } = read({
       mcpServers: {
         a: { url },
         off: { url, disabled: true },
         on: { url, disabled: false },
-        stdio: { command: "npx", args: [] },
         old: { type: "sse", url },
       },
     });
-    expect(Object.keys(servers)).toEqual(["a", "on"]);
-    expect(said).toEqual([
-      "INFO mcp.json: server 'off' is disabled there and left out.",
-      "WARN mcp.json: server 'stdio' is started by a command, which is not supported yet; it is left out.",
-      "WARN mcp.json: server 'old' speaks HTTP+SSE, which is not supported yet; it is left out.",
-    ]);
+    expect(servers).toEqual({ a: { url }, on: { url }, old: { url, transport: "sse" } });
+    expect(said).toEqual(["INFO mcp.json: server 'off' is disabled there and left out."]);
   });
 });
 

@@ -1,11 +1,12 @@
 /** Where a configuration comes from: the file that the operator named, or the one in this folder; never a request or another folder. */
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { configModule } from "../_harness/child-config.ts";
 import { routes, standard } from "../_harness/plugins.ts";
 import { runCli, startCli } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
 import { scripted } from "../_harness/scripted.ts";
+import { CHILD, childrenOf, stdioServer } from "../_harness/stdio.ts";
 import { call, jsonAnswer } from "../_harness/wire.ts";
 import { folderWith } from "../core/files.ts";
 import { describe, expect, test } from "vitest";
@@ -19,12 +20,6 @@ async function server() {
   const upstream = await scripted(() => jsonAnswer("{}"));
   await use(upstream.server);
   return { upstream, url: `${upstream.server.url}/mcp` };
-}
-
-/** Ids of the child processes of all threads. */
-function childrenOf(pid: number): string[] {
-  const tasks = `/proc/${pid}/task`;
-  return readdirSync(tasks).flatMap((task) => readFileSync(join(tasks, task, "children"), "utf8").match(/\d+/g) ?? []);
 }
 
 async function listed(cwd: string): Promise<string[]> {
@@ -41,15 +36,15 @@ describe("CF-03 no request defines a process, or names a configuration", () => {
     ];
     const cwd = folderWith({
       "penstock.config.mjs": configModule({
-        servers: { one: { url }, all: { url, path: "/all/**" } },
+        servers: { one: { url }, all: { url, path: "/all/**" }, local: stdioServer([], { path: "/local" }) },
         port: 0,
         plugins,
       }),
       "evil.json": { servers: { evil: { url, path: "/evil" } }, mcpServers: { evil: { url } } },
     });
     const paths = await listed(cwd);
-    const cli = await use(startCli([], { cwd }));
-    const before = childrenOf(cli.pid);
+    const cli = await use(startCli([], { cwd, runs: true }));
+    expect(childrenOf(cli.pid)).toEqual([]);
     const ask = asking(use, cli.port);
     const [mark, config] = [join(cwd, "mark"), join(cwd, "evil.json")];
     const definition = {
@@ -93,25 +88,25 @@ describe("CF-03 no request defines a process, or names a configuration", () => {
       for (const method of ["GET", "DELETE"]) await ask({ method, target, fields });
     }
     expect(existsSync(mark)).toBe(false);
-    expect(childrenOf(cli.pid)).toEqual(before);
+    // The one command that is configured, and with nothing added to it.
+    const lines = childrenOf(cli.pid).map((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0"));
+    for (const line of lines) expect(line).toEqual([process.execPath, CHILD, ""]);
     for (const target of ["/evil", "/evil/mcp"]) expect((await ask({ target })).status).toBe(404);
     expect((await ask({ target: "/one/mcp" })).status).toBe(200);
     // What went on went to the configured address, as a message.
     expect(upstream.requests.every(({ target }) => target === "/mcp")).toBe(true);
   }, 20_000);
 
-  test("nor does a file, as long as servers are reached over HTTP only", async () => {
-    const cwd = folderWith({ "touch.mcp.json": "" });
+  test("a configured one is started by the first client that needs it, and by no command that only looks", async () => {
+    const cwd = folderWith({});
     const definition = { command: "touch", args: [join(cwd, "mark")] };
-    writeFileSync(join(cwd, "penstock.config.json"), JSON.stringify({ servers: { evil: definition } }));
-    writeFileSync(join(cwd, "touch.mcp.json"), JSON.stringify({ mcpServers: { evil: definition } }));
-    for (const args of [
-      [],
-      ["--mcp-json", "touch.mcp.json", "--config", "none.json"],
-      ["--mcp-json", "touch.mcp.json"],
-    ])
-      expect((await runCli(["--port", "0", ...args], { cwd })).code).toBe(1);
+    writeFileSync(join(cwd, "penstock.config.json"), JSON.stringify({ servers: { evil: definition }, port: 0 }));
+    for (const args of [["check"], ["routes"]]) expect((await runCli(args, { cwd })).code).toBe(0);
+    const cli = await use(startCli([], { cwd, runs: true, env: { PENSTOCK_PROBE_INTERVAL: "20" } }));
+    const ask = asking(use, cli.port);
+    for (let i = 0; i < 3; i++) expect((await ask({ method: "GET", target: "/health" })).status).toBe(200);
     expect(existsSync(join(cwd, "mark"))).toBe(false);
+    expect(childrenOf(cli.pid)).toEqual([]);
   });
 });
 

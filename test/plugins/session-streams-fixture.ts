@@ -6,8 +6,8 @@ import {
   type Mount,
   type ProxyError,
   type Receiver,
+  empty,
   fromSource,
-  memoryStore,
   sourceOf,
 } from "../../core/index.ts";
 import { SessionStreams, type StreamOptions } from "../../plugins/_session-streams.ts";
@@ -81,8 +81,10 @@ export function reader(answer: Answer, { paused = false } = {}) {
 
 export type Reading = ReturnType<typeof reader>;
 
-/** The streams of one session with scripted ends. */
-export function session(options: StreamOptions = {}, version = "2025-11-25") {
+const createId = () => crypto.randomUUID().slice(0, 8);
+
+/** The streams of one session with scripted ends. @param id the same one: the same session in another process */
+export function session(options: StreamOptions = {}, version = "2025-11-25", id: string = createId()) {
   const answers: string[] = [];
   const listens: { lastEventId: string | undefined; signal: AbortSignal }[] = [];
   const log: string[] = [];
@@ -100,7 +102,7 @@ export function session(options: StreamOptions = {}, version = "2025-11-25") {
   const host = {
     mount,
     log: logger,
-    store: memoryStore(),
+    id,
     version,
     async listen(lastEventId: string | undefined, signal: AbortSignal) {
       listens.push({ lastEventId, signal });
@@ -113,13 +115,15 @@ export function session(options: StreamOptions = {}, version = "2025-11-25") {
     },
   };
   const streams = new SessionStreams(host, options);
-  const exchange = (lastEventId?: string) =>
+  const exchange = (lastEventId?: string, idText?: string) =>
     ({
+      posted: idText === undefined ? undefined : { kind: "request", idText, method: "tools/call" },
       signal: new AbortController().signal,
       request: { headers: new Headers(lastEventId === undefined ? {} : { "last-event-id": lastEventId }) },
     }) as unknown as Exchange;
   return {
     streams,
+    id,
     mount,
     answers,
     listens,
@@ -128,7 +132,17 @@ export function session(options: StreamOptions = {}, version = "2025-11-25") {
     /** Posts a call whose answer is a stream. */
     async call(id: number | string, upstream: ReturnType<typeof serverStream>) {
       const body = encoder.encode(JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params: { name: "x" } }));
-      return streams.relay(exchange(), { method: "POST", headers: new Headers(), body }, async () => upstream.answer);
+      return streams.relay(
+        exchange(undefined, JSON.stringify(id)),
+        { method: "POST", headers: new Headers(), body },
+        async () => upstream.answer,
+      );
+    },
+    /** Posts the client's `notifications/cancelled`. */
+    async cancel(requestId: number | string) {
+      const message = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId } };
+      const from = { ...exchange(), posted: { kind: "notification", method: message.method }, message } as never;
+      await streams.relay(from, { method: "POST", headers: new Headers(), body: null }, async () => empty(202));
     },
     get: (lastEventId?: string) => streams.get(exchange(lastEventId)),
     /** The text that goes to the server for a response of the client; nothing where it is dropped. */

@@ -83,7 +83,7 @@ describe("the stream of a GET", () => {
     const old = serverStream();
     before.script.push(() => old.answer);
     const lastId = reader(await before.get()).lastId();
-    const { get, script, listens, streams } = session({ resume: { ttl: 10 } });
+    const { get, script, listens, streams } = session({ resume: { ttl: 10 } }, "2025-11-25", before.id);
     script.push(() => serverStream().answer);
     const client = reader(await get(lastId));
     expect(listens).toMatchObject([{ lastEventId: undefined }]);
@@ -91,6 +91,7 @@ describe("the stream of a GET", () => {
     streams.check(performance.now() + 20);
     reader(await get(client.lastId()));
     expect(listens).toHaveLength(2);
+    await expect(session().get(lastId)).rejects.toMatchObject({ code: "EVENT_NOT_FOUND" });
   });
 
   test("without resumption the server's ends with the client's", async () => {

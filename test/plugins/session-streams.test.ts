@@ -4,7 +4,7 @@ import { ProxyError } from "../../core/index.ts";
 import { progress, reader, response, serverStream, session } from "./session-streams-fixture.ts";
 
 const GONE = new ProxyError("UPSTREAM_BROKE");
-const position = (id: string | undefined) => Number(id?.split("-")[1]);
+const position = (id: string | undefined) => Number(id?.split("-").at(-1));
 
 describe("event ids", () => {
   test("a client of 2025-11-25 gets a priming event, then one id for each event; those of the server are hidden", async () => {
@@ -126,16 +126,31 @@ describe("a client that comes back", () => {
 
   test.each([
     ["no id of ours", () => "server-7"],
-    ["another session's", (id: string) => id.replace(/[\da-f]{12}/, "0123456789ab")],
-    ["a stream that never was", (id: string) => id.replace(/\.\d+-/, ".99-")],
+    ["another session's", (id: string) => id.replace(/^p\.[\da-f]+/, "p.01234567")],
+    ["a stream that never was", (id: string) => id.replace(/\.1\./, ".99.")],
     ["a position that never was", (id: string) => id.replace(/\d+$/, "99")],
     ["something behind it", (id: string) => `${id}x`],
-    ["a stream of the other kind", (id: string) => id.replace(/^p/, "g").replace(/\.\d+-/, ".99-")],
+    ["a stream of the other kind", (id: string) => id.replace(/^p/, "g").replace(/\.1\./, ".99.")],
+    ["another request's", (id: string) => id.replace("MQ", "Mg")],
+    [
+      "no request's, of another process",
+      (id: string) => id.replace(/\.[\da-f]{12}\./, ".0123456789ab.").replace("MQ", ""),
+    ],
+    ["what is no request's id", (id: string) => id.replace(/\.[\da-f]{12}\./, ".0123456789ab.").replace("MQ", "e30")],
   ])("is refused with %s", async (_what, forge) => {
     const { call, get, listens } = session();
     const client = reader(await call(1, serverStream()));
     await expect(get(forge(client.lastId()!))).rejects.toMatchObject({ code: "EVENT_NOT_FOUND" });
     expect(listens).toEqual([]);
+  });
+
+  test("after a restart of the proxy gets an error for its call, at once", async () => {
+    const before = session();
+    const client = reader(await before.call("a", serverStream()));
+    const { get, listens } = session({}, "2025-11-25", before.id);
+    const again = reader(await get(client.lastId()));
+    expect(again.messages()).toMatchObject([{ id: "a", error: { data: { code: "ANSWER_LOST" } } }]);
+    expect([again.state.end, listens]).toEqual(["well", []]);
   });
 
   test("is refused where the events are not kept any more", async () => {
@@ -257,5 +272,33 @@ describe("a server that breaks off", () => {
     server.message(response(1));
     server.fail(GONE);
     expect([client.messages(), client.state.end]).toEqual([[response(1)], "well"]);
+  });
+});
+
+describe("a call that the client has cancelled", () => {
+  test("its stream ends soon, although neither side ends it, and nothing is wrong with that", async () => {
+    const { streams, call, cancel, log } = session();
+    const server = serverStream();
+    const other = serverStream();
+    const client = reader(await call("a", server));
+    reader(await call("b", other));
+    await cancel("a");
+    streams.check(performance.now() + 4000);
+    expect(client.state.end).toBeUndefined();
+    streams.check(performance.now() + 6000);
+    expect([client.state.end, client.messages(), server.state.aborted]).toEqual(["well", [], true]);
+    expect([streams.active, other.state.aborted, log]).toEqual([1, false, []]);
+  });
+
+  test("a response that comes all the same passes; a server that ends the stream does so without an error", async () => {
+    const { call, cancel } = session();
+    for (const last of [response("a"), undefined]) {
+      const server = serverStream();
+      const client = reader(await call("a", server));
+      await cancel("a");
+      if (last) server.message(last);
+      server.end();
+      expect([client.state.end, client.messages()]).toEqual(["well", last ? [last] : []]);
+    }
   });
 });

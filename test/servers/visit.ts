@@ -145,8 +145,13 @@ export async function visit(
 
 async function answerTo(visitor: Visitor, ask: Ask): Promise<unknown> {
   const seen: unknown[] = [];
+  const see = (step: unknown) => {
+    // The SDKs may forget about the last one when the result has come in the same piece.
+    const { progress, total } = step as { progress: number; total: number };
+    if (progress < total) seen.push(step);
+  };
   try {
-    const result = await visitor.request(ask, ask.progress ? (progress) => seen.push(progress) : undefined);
+    const result = await visitor.request(ask, ask.progress ? see : undefined);
     return ask.progress ? { result, seen } : result;
   } catch (cause) {
     const { code, message, data } = cause as { code?: number; message: string; data?: unknown };
@@ -164,7 +169,7 @@ function replyTo(method: string, root: string): object {
 function timeless(value: unknown): unknown {
   const text = JSON.stringify(value, (key, each: unknown) => {
     if (key === "progressToken") return "…";
-    return key === "blob" ? Buffer.from(each as string, "base64").toString("latin1") : each;
+    return key === "blob" && typeof each === "string" ? Buffer.from(each, "base64").toString("latin1") : each;
   });
   return JSON.parse(text.replace(/\d{1,2}:\d\d:\d\d(?:\s?[AP]M)?/g, "…")) as unknown;
 }

@@ -1,13 +1,14 @@
 /** Servers of another product's file, made fit for a configuration: what is secret becomes a variable. */
 import { isRecord } from "../../body/message.ts";
 import { isOpaque, isSecretName } from "../../redact.ts";
+import { speaksSse } from "../../mcp-json.ts";
+import { secretArgs } from "../../secrets.ts";
 import type { Json } from "../../types.ts";
 
-/** A server that can be served. */
+/** A server that can be served: its name, and what stands under it. */
 export interface ConvertedServer {
   name: string;
-  url: string;
-  headers: Record<string, string>;
+  entry: Json;
 }
 
 /** A server that cannot be served yet. */
@@ -47,15 +48,54 @@ export function convertServers(entries: Json): Conversion {
 function whyNot(name: string, entry: unknown): string | undefined {
   if (!isRecord(entry)) return "it is no object";
   if (name === "" || name === "__proto__") return "this name cannot be used";
-  if (entry.command !== undefined) return "it is started by a command, which is not supported yet";
-  if (entry.type === "sse") return "it speaks HTTP+SSE, which is not supported yet";
-  if (typeof entry.url !== "string" || (!/^https?:\/\//i.test(entry.url) && !entry.url.startsWith("${")))
-    return "it has no http: or https: url";
   if (entry.disabled === true) return "it is disabled there";
+  if (entry.command !== undefined && entry.url !== undefined) return "it has both a command and a url";
+  if (typeof entry.command === "string" && entry.command !== "") return undefined;
+  if (typeof entry.url !== "string" || (!/^https?:\/\//i.test(entry.url) && !entry.url.startsWith("${")))
+    return "it has neither a command nor an http: or https: url";
   return undefined;
 }
 
 function convertServer(name: string, entry: Json, variables: Variables): ConvertedServer {
+  return {
+    name,
+    entry: entry.command === undefined ? convertHttp(name, entry, variables) : convertStdio(name, entry, variables),
+  };
+}
+
+/** A word, a number, a path: what an environment is full of, and nobody need hide. */
+const PLAIN_VALUE = /^(?:true|false|\d{1,6}|[a-z]{1,16}|(?:[/~.]|[A-Za-z]:\\)[^\s:@?]*)$/i;
+
+function convertStdio(name: string, entry: Json, variables: Variables): Json {
+  const args = Array.isArray(entry.args) ? entry.args.map(String) : [];
+  const env = isRecord(entry.env) ? Object.entries(entry.env) : [];
+  const secrets = new Set(secretArgs(args));
+  const hidden = (value: string, place: string) => secret(value, [name, place], variables);
+  return {
+    command: references(entry.command as string, variables),
+    ...(args.length > 0 && {
+      args: args.map((arg, i) => {
+        const [, flag, value] = /^(--?[\w.-]+=)([^]+)$/.exec(arg) ?? [];
+        if (flag !== undefined && secrets.has(value!)) return flag + hidden(value!, flag);
+        return secrets.has(arg)
+          ? hidden(arg, /^--?[\w.-]+$/.exec(args[i - 1] ?? "")?.[0] ?? "arg")
+          : references(arg, variables);
+      }),
+    }),
+    ...(env.length > 0 && {
+      env: Object.fromEntries(
+        env.map(([key, value]) => {
+          const text = String(value);
+          const isPlain = !isSecretName(key) && PLAIN_VALUE.test(text) && !text.split("/").some(isOpaque);
+          return [key, isPlain ? references(text, variables) : hidden(text, key)];
+        }),
+      ),
+    }),
+    ...(typeof entry.cwd === "string" && { cwd: references(entry.cwd, variables) }),
+  };
+}
+
+function convertHttp(name: string, entry: Json, variables: Variables): Json {
   const headers: Record<string, string> = {};
   if (isRecord(entry.headers))
     for (const [header, value] of Object.entries(entry.headers))
@@ -65,7 +105,11 @@ function convertServer(name: string, entry: Json, variables: Variables): Convert
   const { url, hadUser } = convertUrl(entry.url as string, name, variables);
   if (hadUser && !Object.keys(headers).some((header) => /^authorization$/i.test(header)))
     headers.authorization = `Basic \${${variables.add(name, "authorization")}}`;
-  return { name, url, headers };
+  return {
+    url,
+    ...(speaksSse(entry) && { transport: "sse" }),
+    ...(Object.keys(headers).length > 0 && { headers }),
+  };
 }
 
 /** A value that nobody may read: what it refers to stays, anything written out becomes a variable. */

@@ -1,4 +1,6 @@
 /** The text of a new configuration. Names and values come from files of strangers: each is written as a literal. */
+import { isRecord } from "../../body/message.ts";
+import type { Json } from "../../types.ts";
 import type { Conversion } from "./convert.ts";
 
 const EXAMPLE = `    // The server's Streamable HTTP endpoint: put your own here.
@@ -9,7 +11,9 @@ const EXAMPLE = `    // The server's Streamable HTTP endpoint: put your own here
       // Only for this server:
       // plugins: [toolFilter({ deny: ["delete_*"] })],
       // timeouts: { call: 600_000 },
-    },`;
+    },
+    // Or one that is started by a command:
+    // files: { command: "npx", args: ["-y", "@modelcontextprotocol/server-filesystem", "."] },`;
 
 /** @param conversion servers of another file; without it there is one example */
 export function renderConfig(conversion?: Conversion): string {
@@ -40,10 +44,15 @@ ${servers}
 `;
 }
 
-function renderServer({ name, url, headers }: Conversion["servers"][number]): string {
-  const entries = Object.entries(headers).map(([header, value]) => `${key(header)}: ${literal(value)}`);
-  const rest = entries.length > 0 ? `, headers: { ${entries.join(", ")} }` : "";
-  return `    ${key(name)}: { url: ${literal(url)}${rest} },`;
+function renderServer({ name, entry }: Conversion["servers"][number]): string {
+  return `    ${key(name)}: ${object(entry)},`;
+}
+
+function object(entry: Json): string {
+  const members = Object.entries(entry).map(
+    ([name, value]) => `${key(name)}: ${isRecord(value) ? object(value) : literal(value)}`,
+  );
+  return `{ ${members.join(", ")} }`;
 }
 
 function renderSkipped({ name, reason, entry }: Conversion["skipped"][number]): string {

@@ -10,8 +10,12 @@ type Extra = RequestHandlerExtra<ServerRequest, ServerNotification>;
 /** Longer than any relay on loopback takes, shorter than a test: a request to the client that vanished fails with a reason. */
 const CLIENT_TIMEOUT_MS = 5_000;
 
-/** Builds one legacy MCP server: tools, two prompts, two resources. A session or a stateless request owns each instance. */
-export function legacyMcpServer(gates: ReturnType<typeof namedGates>): McpServer {
+/**
+ * Builds one legacy MCP server: tools, two prompts, two resources. A session or a stateless request owns each instance.
+ *
+ * @param polls it can end its streams to be polled
+ */
+export function legacyMcpServer(gates: ReturnType<typeof namedGates>, polls = false): McpServer {
   const mcp = new McpServer(
     { name: "legacy-fixture", version: "1.0.0" },
     { capabilities: { tools: { listChanged: true } }, instructions: "A fixture." },
@@ -28,6 +32,7 @@ export function legacyMcpServer(gates: ReturnType<typeof namedGates>): McpServer
     { description: "Waits for a barrier.", inputSchema: { gateName: z.string() } },
     (args, extra) => shared.slow(args, toolCall(extra)),
   );
+  if (polls) registerPolled(mcp, shared);
   registerClientTools(mcp);
   for (const name of ["greet", "part"]) {
     mcp.registerPrompt(name, { description: `A ${name} prompt.`, argsSchema: { who: z.string() } }, ({ who }) => ({
@@ -38,6 +43,20 @@ export function legacyMcpServer(gates: ReturnType<typeof namedGates>): McpServer
     }));
   }
   return mcp;
+}
+
+function registerPolled(mcp: McpServer, shared: ReturnType<typeof sharedTools>): void {
+  mcp.registerTool(
+    "polled",
+    {
+      description: "Ends its stream, as a server of 2025-11-25 may, and waits for a barrier.",
+      inputSchema: { gateName: z.string() },
+    },
+    async (args, extra) => {
+      extra.closeSSEStream?.();
+      return shared.slow(args, toolCall(extra));
+    },
+  );
 }
 
 /** The tools that need the client. Each answers with JSON: `{result}` from the client, or `{error: {code, message}}`. */

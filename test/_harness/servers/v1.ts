@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { InMemoryEventStore } from "@modelcontextprotocol/sdk/examples/shared/inMemoryEventStore.js";
 import type { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import { isInitializeRequest } from "@modelcontextprotocol/sdk/types.js";
@@ -17,8 +18,16 @@ export interface LegacyServerOptions {
    * are refused with 405, and the tools that ask the client cannot get an answer.
    */
   sessions?: boolean;
+  /**
+   * Events get ids and are kept, so that streams can be resumed; clients are told to wait this long, in milliseconds.
+   *
+   * @default no ids
+   */
+  retry?: number;
   /** Answers chosen requests in place of the SDK: a refused GET, a lost session, a fault. */
   intercept?: Intercept;
+  /** Where it listens: the port of one that it takes the place of. @default a free one */
+  port?: number;
 }
 
 /** A running server of the 2024-11-05 to 2025-11-25 revisions. */
@@ -41,7 +50,9 @@ interface Session {
 /** Starts a legacy server on the v1 SDK. */
 export async function startLegacyServer({
   sessions = true,
+  retry,
   intercept,
+  port,
 }: LegacyServerOptions = {}): Promise<LegacyServer> {
   const gates = namedGates();
   const live = new Map<string, Session>();
@@ -53,8 +64,9 @@ export async function startLegacyServer({
     const transport = new StreamableHTTPServerTransport({
       sessionIdGenerator,
       onsessioninitialized: (id) => void live.set(id, session),
+      ...(retry !== undefined && { eventStore: new InMemoryEventStore(), retryInterval: retry }),
     });
-    const session: Session = { mcp: legacyMcpServer(gates), transport };
+    const session: Session = { mcp: legacyMcpServer(gates, retry !== undefined), transport };
     instances.add(session);
     transport.onclose = () => {
       instances.delete(session);
@@ -96,7 +108,7 @@ export async function startLegacyServer({
     await session.transport.handleRequest(request, response, body);
   }
 
-  const http = await recordingServer(sessions ? stateful : stateless, intercept);
+  const http = await recordingServer(sessions ? stateful : stateless, intercept, undefined, port);
   const closeAll = () => Promise.all([...instances].map(({ mcp }) => mcp.close()));
   return closeable({
     ...http,

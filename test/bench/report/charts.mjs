@@ -43,7 +43,11 @@ function mcpPanel(work, { rows }, results) {
     const { middle, low, high } = spread(result.samples, "rate");
     return [{ name: row.name, kind: kindOf(row), value: middle, low, high, label: `${short(middle)} calls/s` }];
   });
-  return { title: "MCP proxies: tools/call in a session", unit: "calls/s, longer is better", bars };
+  return {
+    title: work.name === "stdio" ? "MCP proxies for one stdio server" : "MCP proxies: tools/call in a session",
+    unit: "calls/s, longer is better",
+    bars,
+  };
 }
 
 function idlePanel(work, { rows, streams }, results) {

@@ -94,37 +94,60 @@ function idleSection([work], rows, results, { streams }) {
   ];
 }
 
-function mcpSection([work], rows, results) {
-  const reference = rows.find(({ target }) => target.name === "standard")?.name;
-  const lines = rows.flatMap(({ name, target }) => {
+function mcpSection(works, rows, results) {
+  return works.flatMap((work) => [...mcpTable(work, rows, results), ""]);
+}
+
+/** One table for each work. The first row of Penstock in it is what the others are compared with. */
+function mcpTable(work, rows, results) {
+  const own = rows.filter(({ name }) => results.get(name)[work.name]);
+  const reference = own.find(({ target }) => target.name.startsWith("standard"));
+  const lines = own.map(({ name, target }) => {
     const result = results.get(name)[work.name];
-    if (!result) return [];
     const remark = target.remark ?? "";
-    if (result.error) return [[name, "invalid", "", "", "", "", remark]];
-    const times = ratio(results.get(reference)?.[work.name], result, work);
+    if (result.error) return [name, "invalid", "", "", "", "", remark];
+    const times = ratio(results.get(reference?.name)?.[work.name], result, work);
     const busy = spread(result.samples, "busy");
     const limit = busy && busy.middle < saturated ? "the server behind or the load" : "the proxy";
     return [
-      [
-        name,
-        written(spread(result.samples, "rate")),
-        times === undefined ? "" : `${times.toFixed(1)}×`,
-        `${short(spread(result.samples, "p50").middle)} / ${short(spread(result.samples, "p99").middle)}`,
-        busy ? `${written(spread(result.samples, "cpu"))}, ${Math.round(busy.middle * 100)} %` : "–",
-        target.start ? limit : "the server and the load",
-        remark,
-      ],
+      name,
+      written(spread(result.samples, "rate")),
+      times === undefined ? "" : `${times.toFixed(1)}×`,
+      `${short(spread(result.samples, "p50").middle)} / ${short(spread(result.samples, "p99").middle)}`,
+      busy ? `${written(spread(result.samples, "cpu"))}, ${Math.round(busy.middle * 100)} %` : "–",
+      target.start ? limit : "the server and the load",
+      remark,
     ];
   });
-  const head = ["target", "calls/s", "standard is", "p50 / p99 µs", "CPU µs per call, busy", "limit", "what it does"];
+  const compared = `${reference?.target.name ?? "standard"} is`;
+  const head = ["target", "calls/s", compared, "p50 / p99 µs", "CPU µs per call, busy", "limit", "what it does"];
+  const behind = work.name === "stdio" ? "one canned server over stdio" : "a canned server";
   return [
-    `**MCP**, tools/call in a session with ids of their own, ${work.connections} at a time, in front of a canned server:`,
+    `**${work.name === "stdio" ? "MCP over stdio" : "MCP"}**, tools/call in a session with ids of their own, ${work.connections} at a time, in front of ${behind}:`,
     "",
     ...table([head, ...lines]),
   ];
 }
 
-const sections = { relay: relaySection, idle: idleSection, mcp: mcpSection };
+function sessionsSection([work], rows, results) {
+  const lines = rows.flatMap(({ name }) => {
+    const result = results.get(name)[work.name];
+    if (!result) return [];
+    if (result.error) return [[name, "invalid", "", "", ""]];
+    const cell = (figure) => written(spread(result.samples, figure));
+    return [[name, cell("own"), cell("below"), cell("processes"), cell("rate")]];
+  });
+  return [
+    `**Sessions**, ${work.connections} with a stdio server, each with one call:`,
+    "",
+    ...table([
+      ["target", "KB of the proxy per session", "KB of its processes per session", "processes per session", "opened/s"],
+      ...lines,
+    ]),
+  ];
+}
+
+const sections = { relay: relaySection, idle: idleSection, mcp: mcpSection, sessions: sessionsSection };
 
 /**
  * The whole report.
