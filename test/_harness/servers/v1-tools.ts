@@ -10,8 +10,12 @@ type Extra = RequestHandlerExtra<ServerRequest, ServerNotification>;
 /** Longer than any relay on loopback takes, shorter than a test: a request to the client that vanished fails with a reason. */
 const CLIENT_TIMEOUT_MS = 5_000;
 
-/** Builds one legacy MCP server: tools, two prompts, two resources. A session or a stateless request owns each instance. */
-export function legacyMcpServer(gates: ReturnType<typeof namedGates>): McpServer {
+/**
+ * Builds one legacy MCP server: tools, two prompts, two resources. A session or a stateless request owns each instance.
+ *
+ * @param polls it can end its streams to be polled
+ */
+export function legacyMcpServer(gates: ReturnType<typeof namedGates>, polls = false): McpServer {
   const mcp = new McpServer(
     { name: "legacy-fixture", version: "1.0.0" },
     { capabilities: { tools: { listChanged: true } }, instructions: "A fixture." },
@@ -28,6 +32,20 @@ export function legacyMcpServer(gates: ReturnType<typeof namedGates>): McpServer
     { description: "Waits for a barrier.", inputSchema: { gateName: z.string() } },
     (args, extra) => shared.slow(args, toolCall(extra)),
   );
+  if (polls) registerPolled(mcp, shared);
+  registerClientTools(mcp);
+  for (const name of ["greet", "part"]) {
+    mcp.registerPrompt(name, { description: `A ${name} prompt.`, argsSchema: { who: z.string() } }, ({ who }) => ({
+      messages: [{ role: "user", content: { type: "text", text: `${name} ${who}` } }],
+    }));
+    mcp.registerResource(name, `fixture://${name}`, { mimeType: "text/plain" }, (uri) => ({
+      contents: [{ uri: uri.href, mimeType: "text/plain", text: `resource ${name}` }],
+    }));
+  }
+  return mcp;
+}
+
+function registerPolled(mcp: McpServer, shared: ReturnType<typeof sharedTools>): void {
   mcp.registerTool(
     "polled",
     {
@@ -39,16 +57,6 @@ export function legacyMcpServer(gates: ReturnType<typeof namedGates>): McpServer
       return shared.slow(args, toolCall(extra));
     },
   );
-  registerClientTools(mcp);
-  for (const name of ["greet", "part"]) {
-    mcp.registerPrompt(name, { description: `A ${name} prompt.`, argsSchema: { who: z.string() } }, ({ who }) => ({
-      messages: [{ role: "user", content: { type: "text", text: `${name} ${who}` } }],
-    }));
-    mcp.registerResource(name, `fixture://${name}`, { mimeType: "text/plain" }, (uri) => ({
-      contents: [{ uri: uri.href, mimeType: "text/plain", text: `resource ${name}` }],
-    }));
-  }
-  return mcp;
 }
 
 /** The tools that need the client. Each answers with JSON: `{result}` from the client, or `{error: {code, message}}`. */

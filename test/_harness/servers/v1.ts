@@ -66,7 +66,7 @@ export async function startLegacyServer({
       onsessioninitialized: (id) => void live.set(id, session),
       ...(retry !== undefined && { eventStore: new InMemoryEventStore(), retryInterval: retry }),
     });
-    const session: Session = { mcp: legacyMcpServer(gates), transport };
+    const session: Session = { mcp: legacyMcpServer(gates, retry !== undefined), transport };
     instances.add(session);
     transport.onclose = () => {
       instances.delete(session);
