@@ -117,8 +117,8 @@ const WAYS = {
 /** A session that nothing was heard of for this long is over, and so is a stream that nobody comes back to, in milliseconds. */
 const IDLE_MS = 1000;
 /** A handshake that its client has left is waited for so long: otherwise a session would stay whose id nobody knows. */
-const HEAD_MS = 3000;
-const SETTLE_MS = 20_000;
+const HEAD_MS = 5000;
+const SETTLE_MS = 30_000;
 
 /**
  * Drops sessions with a server over Streamable HTTP in every way, through `standard()` with a short `idleTimeout`, and waits until
