@@ -45,7 +45,7 @@ const httpServer = z.strictObject({
       (text) => !URL.canParse(text) || new URL(text).username + new URL(text).password === "",
       "a URL without user and password; set an authorization header in `headers`",
     ),
-  transport: z.literal("http").optional(),
+  transport: z.enum(["http", "sse"]).optional(),
   headers: strings.optional(),
   tls: z
     .strictObject({
@@ -174,7 +174,7 @@ function explain(issue: z.core.$ZodIssue): string[] {
         ? issue.values.map((value) => JSON.stringify(value)).join(" or ")
         : issue.message;
   return [
-    `${where}: ${found}; allowed is ${wanted}.${issue.path.at(-1) === "transport" ? transportHint(issue.input) : ""}`,
+    `${where}: ${found}; allowed is ${wanted}.${issue.path.at(-1) === "transport" && issue.input === "stdio" ? STDIO : ""}`,
   ];
 }
 
@@ -186,10 +186,7 @@ const WANTED: Partial<Record<string, string>> = {
   array: "a list",
 };
 
-function transportHint(found: unknown): string {
-  if (found === "stdio") return " A server that speaks over stdio needs `command`.";
-  return found === "sse" ? " HTTP+SSE servers are not supported yet." : "";
-}
+const STDIO = " A server that speaks over stdio needs `command`.";
 
 /** @param server which of the two it is, where it is one */
 function allowedKeys(path: readonly PropertyKey[], server: ReturnType<typeof kindOf>): string {

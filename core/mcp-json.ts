@@ -51,13 +51,17 @@ function readServer(
   expansions: Expansion[],
 ): Json | undefined {
   if (entry.disabled === true) return void log.info(`${file}: server '${name}' is disabled there and left out.`);
-  if (entry.type === "sse")
-    return void log.warn(`${file}: server '${name}' speaks HTTP+SSE, which is not supported yet; it is left out.`);
   const known = entry.command === undefined ? KNOWN : KNOWN_STDIO;
   const ignored = Object.keys(entry).filter((key) => !known.has(key));
   if (ignored.length > 0) log.info(`${file}: server '${name}': ignored ${ignored.join(", ")}.`);
   const taken = Object.entries(entry).filter(([key]) => known.has(key) && key !== "type" && key !== "disabled");
-  return expandVariables(Object.fromEntries(taken), `servers.${name}`, mistakes, { lenient: true, expansions }) as Json;
+  const server = { ...Object.fromEntries(taken), ...(speaksSse(entry) && { transport: "sse" }) };
+  return expandVariables(server, `servers.${name}`, mistakes, { lenient: true, expansions }) as Json;
+}
+
+/** Whether an entry of such a file is a server of HTTP+SSE. */
+export function speaksSse({ command, type }: Json): boolean {
+  return command === undefined && type === "sse";
 }
 
 /**

@@ -16,7 +16,7 @@ export interface ResumeOptions {
   events?: number;
   /** Bytes kept of one stream; a server whose client is away is not read beyond them. @default 1048576 */
   streamBytes?: number;
-  /** The same of all streams of one session. @default 4194304 */
+  /** The same of all streams of one session, with 2 KiB for each. @default 4194304 */
   sessionBytes?: number;
   /** The same of all sessions with one server. @default 67108864 */
   totalBytes?: number;

@@ -5,7 +5,8 @@ import { Leg } from "./_session-stream-leg.ts";
 import { Shelf } from "./_session-stream-log.ts";
 import { type StreamSettings, budgetOf } from "./_session-stream-options.ts";
 import { Questions } from "./_session-stream-questions.ts";
-import { SessionStream, type StreamHost } from "./_session-stream.ts";
+import type { StreamHost } from "./_session-stream-host.ts";
+import { SessionStream } from "./_session-stream.ts";
 
 /** What streams ask of the session that they belong to. */
 export interface StreamsHost {
@@ -28,6 +29,9 @@ export interface StreamsHost {
 
 /** The first revision whose clients know events without data. */
 const PRIMING = "2025-11-25";
+/** What a stream takes beside its events, in bytes: many short ones are more than what they hold. */
+const STREAM = 2048;
+
 /** The streams that are open or kept, within their bounds, and what the server asked on them. */
 export class StreamSet implements StreamHost {
   readonly settings: StreamSettings;
@@ -71,6 +75,7 @@ export class StreamSet implements StreamHost {
 
   /** Follows a stream of the server. @param idText of the request that it answers @returns the answer for the client */
   follow(kind: StreamKind, head: Answer, idText: string | undefined): Answer {
+    this.shelf.add(STREAM);
     const name = streamName(kind, this.#host.id, this.#epoch, ++this.#count, idText);
     const stream = new SessionStream(this, { name, idText, head: head.headers });
     this.#streams.set(name, stream);
@@ -149,6 +154,7 @@ export class StreamSet implements StreamHost {
   }
 
   closed(stream: SessionStream): void {
+    this.shelf.add(-STREAM);
     this.#streams.delete(stream.name);
     this.#unread.delete(stream);
     if (this.push === stream) this.push = undefined;

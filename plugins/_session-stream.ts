@@ -1,8 +1,8 @@
 import { type Answer, type ProxyError, fromSource } from "../core/index.ts";
-import { EventLog, type Shelf } from "./_session-stream-log.ts";
+import { EventLog } from "./_session-stream-log.ts";
 import type { Leg, LegOwner } from "./_session-stream-leg.ts";
 import { type Renaming, type StreamEvent, errorEvent, readEvent } from "./_session-stream-event.ts";
-import type { StreamSettings } from "./_session-stream-options.ts";
+import type { StreamHost, StreamSubject } from "./_session-stream-host.ts";
 import { Reader } from "./_session-stream-reader.ts";
 
 /** Bytes that wait for a client that reads slowly, before its server is not read any more. */
@@ -10,39 +10,6 @@ const HIGH_WATER = 64 * 1024;
 
 /** A server has this long to end the stream of a request that was cancelled, in milliseconds; some never do. */
 const AFTER_CANCEL = 5000;
-
-/** What a stream needs of its session. */
-export interface StreamHost {
-  readonly settings: StreamSettings;
-  readonly shelf: Shelf;
-  /** The client knows that an event without data only has an id (2025-11-25). */
-  readonly primes: boolean;
-  /** Gives a server's request an id for the client. */
-  ask(carrier: SessionStream, idText: string, method: string): string | undefined;
-  /** The server takes a question back. */
-  takeBack(idText: string): string | undefined;
-  isOpen(question: string): boolean;
-  /** Something was added: there may be too much now. */
-  grown(): void;
-  /** Nobody reads it, but somebody may come back. */
-  left(stream: SessionStream): void;
-  /** Somebody reads it again. */
-  taken(stream: SessionStream): void;
-  /** Nobody reads it any more, and nobody can come back to it. */
-  closed(stream: SessionStream): void;
-  /** Of the server, for messages. */
-  readonly server: string;
-}
-
-/** What a stream is about. */
-export interface StreamSubject {
-  /** Part of its event ids. */
-  name: string;
-  /** The id of the request that it answers, as the client wrote it. */
-  idText: string | undefined;
-  /** Header fields of the server's answer. */
-  head: Headers;
-}
 
 /** One event stream towards the client, over however many connections on either side. */
 export class SessionStream implements LegOwner, Renaming {
@@ -112,13 +79,19 @@ export class SessionStream implements LegOwner, Renaming {
     if (error && this.waits && this.idText !== undefined)
       this.#add(errorEvent(this.idText, error, this.#host.server), undefined);
     this.#ended = { error };
+    // It may be kept for long, and needs no more of it.
+    this.leg?.abort();
+    this.leg = undefined;
     this.#pump();
   }
 
   #add(bytes: Uint8Array, event: StreamEvent | undefined): void {
     const id = this.#resumes ? this.#idLine(this.#log.last + 1) : "";
-    // A copy, because what is kept would keep the whole chunk.
-    this.#log.add({ bytes: Buffer.concat([Buffer.from(id), bytes]), question: event?.question });
+    // A copy in memory of its own: what is kept would keep the whole chunk, or a page that it shares with others.
+    const copy = Buffer.allocUnsafeSlow(id.length + bytes.length);
+    copy.write(id, "latin1");
+    copy.set(bytes, id.length);
+    this.#log.add({ bytes: copy, question: event?.question });
     this.#pump();
     this.#trim();
     this.#host.grown();

@@ -122,9 +122,9 @@ describe("each mistake is one line: where, what was found, what is allowed", () 
       'servers.a.path.1: found 5; allowed is a path such as "/mcp".',
     ],
     [
-      "the transport sse",
-      { transport: "sse" },
-      'servers.a.transport: found "sse"; allowed is "http". HTTP+SSE servers are not supported yet.',
+      "the transport stdio",
+      { transport: "stdio" },
+      'servers.a.transport: found "stdio"; allowed is "http" or "sse". A server that speaks over stdio needs `command`.',
     ],
     ["a limit of no bytes", { maxRequestBytes: 0 }, "servers.a.maxRequestBytes: found 0; allowed is 1 byte or more."],
     [

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { rawServer } from "../_harness/peers.ts";
 import { runCli } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
-import { type Intercept, startLegacyServer, startModernServer } from "../_harness/servers.ts";
+import { type Intercept, startLegacyServer, startModernServer, startSseServer } from "../_harness/servers.ts";
 import { jsonAnswer } from "../_harness/wire.ts";
 import { folderWith } from "./files.ts";
 
@@ -32,6 +32,38 @@ async function doctor(servers: object, env: Record<string, string> = {}, more: o
 }
 
 describe("penstock doctor", () => {
+  test("knows both transports of HTTP, and says where the configuration names the other one", async () => {
+    const streamable = await use(startLegacyServer());
+    const old = await use(startSseServer());
+    const { code, found } = await doctor({
+      old: { url: old.url, transport: "sse" },
+      "old as http": { url: old.url },
+      "new as sse": { url: streamable.url, transport: "sse" },
+      "dead as sse": { url: "http://127.0.0.1:1/sse", transport: "sse" },
+    });
+    expect(code).toBe(1);
+    const by = Object.fromEntries(found.servers.map((one) => [one.server, one]));
+    const tools = expect.any(Number) as number;
+    expect(by.old).toMatchObject({ state: "healthy", transport: "sse", era: "legacy", tools, advice: [] });
+    expect(by["old as http"]).toMatchObject({ state: "sse", transport: "sse" });
+    expect(by["old as http"]!.advice).toEqual([
+      expect.stringContaining('Write transport: "sse" into servers.old as http;'),
+    ]);
+    expect(by["new as sse"]).toMatchObject({
+      state: "unsupported",
+      transport: "http",
+      reason: "it speaks Streamable HTTP",
+    });
+    expect(by["new as sse"]!.advice).toEqual([
+      expect.stringContaining('Take transport: "sse" out of servers.new as sse'),
+    ]);
+    expect(by["dead as sse"]).toMatchObject({
+      state: "down",
+      reason: expect.stringContaining("cannot be reached") as string,
+    });
+    await expect.poll(() => [...old.sessions, ...streamable.sessions]).toEqual([]);
+  });
+
   test("tells of every server what it is, how many tools it lists, and what to do; one that is ill makes it exit 1", async () => {
     const legacy = await use(startLegacyServer());
     const modern = await use(startModernServer());

@@ -149,7 +149,10 @@ describe("from a file of another product", () => {
       "DOCS_X_WORKSPACE",
       "LOCAL_KEY",
       "LOCAL_TOKEN",
+      "OLD_A",
+      "OLD_TOKEN",
     ]);
+    expect(text).toContain('transport: "sse"');
     expect(text + stdout + check.stdout + check.stderr).not.toContain("c4nary");
     expect(text).toContain('"User-Agent": "mine/1"');
     // Every variable is asked for, and with all of them the configuration is valid.
@@ -202,7 +205,6 @@ describe("from a file of another product", () => {
       mcpServers: {
         a: { url },
         both: { command: "npx", url },
-        old: { type: "sse", url: "https://old.example.com/sse" },
         off: { url, disabled: true },
         odd: 5,
         __proto__x: { url: "ftp://h/" },
@@ -211,9 +213,8 @@ describe("from a file of another product", () => {
     expect(text).toContain(
       `    // Left out, because it has both a command and a url:\n    // both: {"command":"npx","url":"${url}"},\n`,
     );
-    expect(text).toContain('// old: {"url":"https://old.example.com/sse"},');
     expect(stdout).toMatch(
-      /Left out, as comments in the file:\n {2}both: .*command.*\n {2}old: .*HTTP\+SSE.*\n {2}off: it is disabled there\n {2}odd: it is no object\n {2}__proto__x: it has neither a command nor an http: or https: url\n/,
+      /Left out, as comments in the file:\n {2}both: .*command.*\n {2}off: it is disabled there\n {2}odd: it is no object\n {2}__proto__x: it has neither a command nor an http: or https: url\n/,
     );
   });
 
@@ -237,6 +238,7 @@ describe("from a file of another product", () => {
     ).toBe(true);
     expect(JSON.parse(check.stdout).servers.map((server: { name: string }) => server.name)).toEqual([
       evil,
+      "b\nprocess.exit(7)",
       "`${process.exit(7)}`",
     ]);
   });

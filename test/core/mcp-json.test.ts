@@ -61,7 +61,7 @@ describe("a file of another product is read as it is", () => {
     expect(said).toEqual(["INFO mcp.json: inputs are ignored; use environment variables."]);
   });
 
-  test("without those that are disabled or HTTP+SSE", () => {
+  test("without those that are disabled, and with those of HTTP+SSE as such", () => {
     const { servers, said } = read({
       mcpServers: {
         a: { url },
@@ -70,11 +70,8 @@ describe("a file of another product is read as it is", () => {
         old: { type: "sse", url },
       },
     });
-    expect(Object.keys(servers)).toEqual(["a", "on"]);
-    expect(said).toEqual([
-      "INFO mcp.json: server 'off' is disabled there and left out.",
-      "WARN mcp.json: server 'old' speaks HTTP+SSE, which is not supported yet; it is left out.",
-    ]);
+    expect(servers).toEqual({ a: { url }, on: { url }, old: { url, transport: "sse" } });
+    expect(said).toEqual(["INFO mcp.json: server 'off' is disabled there and left out."]);
   });
 });
 

@@ -9,6 +9,7 @@ import type { ProxyError } from "../../core/errors.ts";
 import { SILENT } from "../../core/log.ts";
 import { memoryStore } from "../../core/memory-store.ts";
 import { createRedactor } from "../../core/redact.ts";
+import { createSealer } from "../../core/seal.ts";
 import { runCli, startCli } from "../_harness/proxy.ts";
 import { otherRuntime } from "../_harness/runtimes.ts";
 import { testScope } from "../_harness/scope.ts";
@@ -56,10 +57,19 @@ describe("the file of the user", () => {
   });
 
   test("is one for all that start at once", async () => {
-    const { state, options } = home();
-    const started = await Promise.all([1, 2, 3].map(() => use(startCli(args, options))));
+    const { state, file, options } = home();
+    const config = `export default { servers: { a: { url: "http://127.0.0.1:9/mcp" } }, plugins: [
+      { name: "seals", setup: (app) => console.log("token", app.sealer.seal("test", "text", "anna")) },
+    ] };`;
+    const cwd = folderWith({ "penstock.config.mjs": config });
+    const started = await Promise.all([1, 2, 3].map(() => use(startCli(["--port", "0"], { ...options, cwd }))));
     expect(readdirSync(state)).toEqual(["secret"]);
-    for (const cli of started) expect(cli.stderr()).not.toMatch(/secret/i);
+    const sealer = createSealer([readFileSync(file, "utf8").trim()]);
+    for (const cli of started) {
+      expect(cli.stderr()).not.toMatch(/secret/i);
+      const token = /^token (\S+)$/m.exec(cli.stdout())![1]!;
+      expect(sealer.open("test", token, "anna")).toBe("text");
+    }
   });
 
   test("is asked for where the system keeps such things, below the home folder", async () => {

@@ -179,8 +179,11 @@ describe("the health of a server of HTTP+SSE", () => {
     client.send(plain("GET", "/health"));
     const { body } = await client.receiveResponse();
     client.socket.destroy();
-    return (JSON.parse(body) as { servers: Record<string, { status: string; reason?: string; transport?: string }> })
-      .servers;
+    return (
+      JSON.parse(body) as {
+        servers: Record<string, { status: string; reason?: string; transport?: string; sse?: object }>;
+      }
+    ).servers;
   }
 
   test("is probed without a trace; down with the reason when it is lost, and others are none the worse; well again when it is back", async () => {
@@ -205,6 +208,7 @@ describe("the health of a server of HTTP+SSE", () => {
     await server.close();
     await expect.poll(async () => (await healthOf(port)).old, { timeout: 5000 }).toMatchObject({ status: "down" });
     const { old, new: fine } = await healthOf(port);
+    expect(old!.sse).toMatchObject({ connections: 0, lastError: { reason: expect.any(String) as string } });
     expect(old!.reason).toMatch(/^(?:cannot be reached|reset|left alone after failures)/);
     expect(fine).toMatchObject({ status: "healthy", transport: "http" });
     await use(startSseServer({ port: server.port }));

@@ -11,7 +11,7 @@ const AT_A_TIME = 10;
 
 test("SD-05 50 stdio servers started and ended in every way: nothing is left of them", async () => {
   const servers = { one: stdioServer([], { idleTimeout: 2000 }) };
-  const proxy = await use(startProxy({ servers, plugins: [unsupported()] }));
+  const proxy = await use(startProxy({ servers, plugins: [unsupported()], clientLimits: { idle: 1000 } }));
   // What the first one loads stays.
   await (await StdioClient.open(proxy.url)).end();
   await expect.poll(() => childrenOf(proxy.pid)).toEqual([]);

@@ -1,6 +1,7 @@
 /** Servers of another product's file, made fit for a configuration: what is secret becomes a variable. */
 import { isRecord } from "../../body/message.ts";
 import { isOpaque, isSecretName } from "../../redact.ts";
+import { speaksSse } from "../../mcp-json.ts";
 import { secretArgs } from "../../secrets.ts";
 import type { Json } from "../../types.ts";
 
@@ -50,7 +51,6 @@ function whyNot(name: string, entry: unknown): string | undefined {
   if (entry.disabled === true) return "it is disabled there";
   if (entry.command !== undefined && entry.url !== undefined) return "it has both a command and a url";
   if (typeof entry.command === "string" && entry.command !== "") return undefined;
-  if (entry.type === "sse") return "it speaks HTTP+SSE, which is not supported yet";
   if (typeof entry.url !== "string" || (!/^https?:\/\//i.test(entry.url) && !entry.url.startsWith("${")))
     return "it has neither a command nor an http: or https: url";
   return undefined;
@@ -105,7 +105,11 @@ function convertHttp(name: string, entry: Json, variables: Variables): Json {
   const { url, hadUser } = convertUrl(entry.url as string, name, variables);
   if (hadUser && !Object.keys(headers).some((header) => /^authorization$/i.test(header)))
     headers.authorization = `Basic \${${variables.add(name, "authorization")}}`;
-  return { url, ...(Object.keys(headers).length > 0 && { headers }) };
+  return {
+    url,
+    ...(speaksSse(entry) && { transport: "sse" }),
+    ...(Object.keys(headers).length > 0 && { headers }),
+  };
 }
 
 /** A value that nobody may read: what it refers to stays, anything written out becomes a variable. */
