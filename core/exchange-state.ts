@@ -79,6 +79,9 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
   get request(): RequestHead {
     return this.incoming;
   }
+  get opensChannel(): boolean {
+    return this.front?.answer !== undefined;
+  }
   get log(): Logger {
     return this.mount.log;
   }

@@ -166,6 +166,8 @@ export interface Exchange extends Slots {
   readonly message: Message | undefined;
   /** The same before any hook saw it, in outline: costs nothing to look at. */
   readonly posted: Outline | undefined;
+  /** An HTTP+SSE client opens its stream with it: the proxy answers, whatever the server offers to listen to. */
+  readonly opensChannel: boolean;
   /** The server has been asked. Where it has not, a plugin or the proxy itself answers. */
   readonly asked: boolean;
   readonly log: Logger;

@@ -100,8 +100,8 @@ function signalOf({ end, error, status, ms }: Outcome, mount: Mount): [Verdict, 
 }
 
 /** A GET that opens the event stream of a session; one that resumes a stream is answered by whoever has that stream. */
-function opensStream({ request }: Exchange): boolean {
-  return request.method === "GET" && !request.headers.has("last-event-id");
+function opensStream({ request, opensChannel }: Exchange): boolean {
+  return request.method === "GET" && !opensChannel && !request.headers.has("last-event-id");
 }
 
 function refuseStream(exchange: Exchange, answer: Answer): Answer | undefined {

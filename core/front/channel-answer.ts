@@ -13,27 +13,19 @@ import type { Kind, Message } from "../types.ts";
 export interface AnswerTaker {
   /** One message on one line. */
   message(line: Buffer): void;
-  /** The answer is over. @param whole it did not break @param body of an answer that is no event stream */
-  end(whole: boolean, body?: Buffer): void;
+  /** The answer is over. @param whole it did not break @param body of an answer that is no event stream @param events where it is one */
+  end(whole: boolean, body?: Buffer, events?: EventReader): void;
   /** Whether the channel is full; the pipe is then told when it no longer is. */
   isFull(pipe: Pipe): boolean;
 }
 
-/**
- * @param limit of one message, in bytes
- * @returns what the event stream tells about itself, where the answer is one
- */
-export function readAnswer(
-  { status, headers, body }: Outgoing,
-  limit: number,
-  taker: AnswerTaker,
-): EventReader | undefined {
+/** @param limit of one message, in bytes */
+export function readAnswer({ status, headers, body }: Outgoing, limit: number, taker: AnswerTaker): void {
   const events =
     status < 300 && isEventStream(headers) ? new EventReader(limit, (line) => taker.message(line)) : undefined;
   const outlet = new AnswerOutlet(limit, events, taker, body instanceof Pipe ? body : undefined);
   if (body instanceof Pipe) body.attach(outlet);
   else outlet.end(body ?? undefined);
-  return events;
 }
 
 class AnswerOutlet implements Outlet {
@@ -67,12 +59,12 @@ class AnswerOutlet implements Outlet {
       whole = false;
       this.#chunks = [];
     }
-    this.#taker.end(whole, this.#events ? undefined : asBuffer(joinChunks(this.#chunks)));
+    this.#taker.end(whole, this.#events ? undefined : asBuffer(joinChunks(this.#chunks)), this.#events);
   }
 
   cut(): void {
     this.#chunks = [];
-    this.#taker.end(false);
+    this.#taker.end(false, undefined, this.#events);
   }
 
   flushHead(): void {}

@@ -5,15 +5,13 @@
 import type { Bag } from "../bag.ts";
 import { Pipe } from "../body/pipe.ts";
 import type { Scan } from "../body/scan.ts";
-import type { Deadline } from "../deadlines.ts";
 import { ProxyError } from "../errors.ts";
 import type { Incoming } from "../exchange-state.ts";
 import { ExchangeRun } from "../exchange.ts";
-import { isEventStream } from "../headers.ts";
 import type { MountRuntime } from "../mount.ts";
 import type { Principal } from "../types.ts";
-import { type AnswerTaker, readAnswer } from "./channel-answer.ts";
 import { ChannelCall, type Refusal } from "./channel-call.ts";
+import { ChannelListener } from "./channel-listener.ts";
 import { type ChannelHead, ChannelRequest } from "./channel-request.ts";
 
 /** What a channel needs. */
@@ -48,10 +46,6 @@ export interface PostOptions {
 const MAX_REQUESTS = 128;
 /** Notifications and responses are short, and most servers answer them at once: so many times as many may be under way. */
 const MORE_OF_THEM = 4;
-/** Before the stream of a GET is opened again, in milliseconds. */
-const SHORTEST_WAIT = 100;
-const FIRST_WAIT = 1000;
-const LONGEST_WAIT = 30_000;
 
 export class ChannelClient {
   readonly #options: ChannelOptions;
@@ -62,8 +56,7 @@ export class ChannelClient {
   #version: string | undefined;
   /** Settles when the server knows that the client is ready: before, it may refuse requests (MCP 2025-11-25, Lifecycle). */
   #initialized: Promise<void> | undefined;
-  #stream: ExchangeRun | undefined;
-  #reopen: Deadline | undefined;
+  #listener: ChannelListener | undefined;
   #full = false;
   readonly #waiting = new Set<Pipe>();
   #closed: Promise<void> | undefined;
@@ -137,8 +130,7 @@ export class ChannelClient {
   }
 
   async #end(): Promise<void> {
-    this.#reopen?.cancel();
-    this.#stream?.closed(false);
+    this.#listener?.close();
     for (const call of this.#calls) call.leave();
     if (this.#sessionId !== undefined) await this.#delete(this.#sessionId);
   }
@@ -169,8 +161,8 @@ export class ChannelClient {
     this.#initialized = undefined;
     this.#version = undefined;
     // Who initializes once more has no use for what was before.
-    this.#stream?.closed(false);
-    this.#stream = undefined;
+    this.#listener?.close();
+    this.#listener = undefined;
     if (before !== undefined && before !== sessionId) void this.#delete(before);
   }
 
@@ -181,7 +173,7 @@ export class ChannelClient {
 
   /** The server knows that its client is ready: what it has to say beside its answers comes on a stream of its own. */
   listen(): void {
-    if (!this.#stream && !this.#reopen && !this.#closed) void this.#open();
+    if (!this.#listener && !this.#closed) this.#listener = new ChannelListener(this);
   }
 
   send(line: Buffer): void {
@@ -199,45 +191,9 @@ export class ChannelClient {
     this.#waiting.delete(pipe);
   }
 
-  /** The stream of a GET. It is optional: that there is none is no failure, and one that was there comes back. */
-  async #open(lastId?: string, failures = 0): Promise<void> {
-    const own = ["accept", "text/event-stream", ...this.#sessionFields()];
-    if (lastId !== undefined) own.push("last-event-id", lastId);
-    const exchange = new ExchangeRun(this.mount, new ChannelRequest("GET", this.#head!, own));
-    this.#stream = exchange;
-    const outgoing = await exchange.run();
-    const again = (retry: number | undefined, seen: string | undefined, failed: number) => {
-      if (this.#stream !== exchange) return;
-      this.#stream = undefined;
-      if (this.#closed) return;
-      const wait = Math.max(retry ?? FIRST_WAIT, failed === 0 ? SHORTEST_WAIT : FIRST_WAIT * 2 ** failed);
-      this.#reopen = this.mount.deadlines.after(Math.min(wait, LONGEST_WAIT), () => {
-        this.#reopen = undefined;
-        void this.#open(seen, failed + 1);
-      });
-    };
-    if (outgoing.status !== 200 || !isEventStream(outgoing.headers)) {
-      if (outgoing.body instanceof Pipe) outgoing.body.abort();
-      exchange.closed(true);
-      // What is refused stays refused; a server that is starting again will be there in a while.
-      if (failures > 0 && outgoing.status >= 500) again(undefined, lastId, failures);
-      else if (this.#stream === exchange) this.#stream = undefined;
-      return;
-    }
-    let told = false;
-    const taker: AnswerTaker = {
-      message: (line) => {
-        told = true;
-        this.send(line);
-      },
-      end: (whole) => {
-        if (outgoing.body instanceof Pipe) this.forget(outgoing.body);
-        exchange.closed(whole);
-        again(events?.retry, events?.lastId ?? lastId, told ? 0 : failures);
-      },
-      isFull: (pipe) => this.isFull(pipe),
-    };
-    const events = readAnswer(outgoing, this.mount.maxMessageBytes, taker);
+  /** The request of a GET. @param own fields beside those of the session */
+  listenWith(own: readonly string[]): ChannelRequest {
+    return new ChannelRequest("GET", this.#head!, [...own, ...this.#sessionFields()]);
   }
 
   async #delete(sessionId: string): Promise<void> {

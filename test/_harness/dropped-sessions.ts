@@ -114,11 +114,11 @@ const WAYS = {
   },
 };
 
-/** A session that nothing was heard of for this long is over, in milliseconds. */
+/** A session that nothing was heard of for this long is over, and so is a stream that nobody comes back to, in milliseconds. */
 const IDLE_MS = 1000;
 /** A handshake that its client has left is waited for so long: otherwise a session would stay whose id nobody knows. */
-const HEAD_MS = 3000;
-const SETTLE_MS = 20_000;
+const HEAD_MS = 5000;
+const SETTLE_MS = 30_000;
 
 /**
  * Drops sessions with a server over Streamable HTTP in every way, through `standard()` with a short `idleTimeout`, and waits until
@@ -131,7 +131,7 @@ export async function drops(
   count: number,
 ): Promise<{ left: string[]; fds: { before: number; after: number } }> {
   const server = await use(startLegacyServer({ intercept: dropping }));
-  const short = sessions({ idleTimeout: IDLE_MS });
+  const short = sessions({ idleTimeout: IDLE_MS, resume: { ttl: IDLE_MS } });
   const plugins = standard().map((plugin) => ((plugin as { name: string }).name === "sessions" ? short : plugin));
   const { url, ...proxy } = await use(front(server.url, plugins, { timeouts: { headers: HEAD_MS } }));
   const settled = async () => {

@@ -46,7 +46,7 @@ function passed(results: Results): number {
 
 test.for(["http", "stdio", "sse"] as const)("a server over %s through Penstock", async (upstream, { task }) => {
   const cwd = folderWith({ "penstock.config.json": { servers: { everything: await UPSTREAMS[upstream]() } } });
-  const cli = await use(startCli(["--port", "0"], { cwd }));
+  const cli = await use(startCli(["--port", "0"], { cwd, runs: true }));
   const rows = EXPECTED.filter(({ upstreams }) => upstreams.includes(upstream));
   const all: Difference[] = [];
   const lanes: Lane[] = [];

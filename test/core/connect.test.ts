@@ -3,7 +3,7 @@ import { StdioClientTransport as StdioV2 } from "@modelcontextprotocol/client/st
 import { StdioClientTransport as StdioV1 } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { describe, expect, test } from "vitest";
 import { connectOver, connectV2Over } from "../_harness/clients.ts";
-import { gate, rawServer } from "../_harness/peers.ts";
+import { gate } from "../_harness/peers.ts";
 import { apiKeys, standard } from "../_harness/plugins.ts";
 import { cliCommand, runCli, startProxy } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
@@ -209,15 +209,46 @@ describe("line by line", () => {
     expect(server.seen).toHaveLength(1);
   });
 
-  test("a server that is not there, and comes: every request has an answer, and the process stays", async () => {
-    const early = await use(rawServer());
-    const { port } = early;
-    await early.close();
-    const client = await use(rawStdio(["connect", `http://127.0.0.1:${port}/mcp`]));
+  test("a server that is not there yet, that goes and comes: every request has an answer, the process stays", async () => {
+    // Takes connections and ends them: a server that starts.
+    let isThere = false;
+    const server = await scripted((request) => {
+      if (!isThere) return "reset";
+      if (request.method !== "POST") return jsonAnswer("{}", request.method === "GET" ? "405 No" : "200 OK");
+      if (methodOf(request)!.startsWith("notifications/")) return "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
+      return jsonAnswer(
+        `{"jsonrpc":"2.0","id":${idOf(request)},"result":{"protocolVersion":"2025-06-18","capabilities":{}}}`,
+        "200 OK",
+        methodOf(request) === "initialize" ? "mcp-session-id: session-1\r\n" : "",
+      );
+    });
+    await use(server.server);
+    const client = await use(rawStdio(["connect", `${server.server.url}/mcp`, "--log-level", "silent"]));
     client.say(INITIALIZE);
-    expect(await client.heard('"id":0')).toMatchObject({ error: { data: { code: "UPSTREAM_UNREACHABLE" } } });
-    client.say(call(1));
+    expect(await client.heard('"id":0')).toMatchObject({ error: { code: -32603 } });
+    isThere = true;
+    client.say(INITIALIZE.replace('"id":0', '"id":90'));
+    expect(await client.heard('"id":90')).toMatchObject({ result: {} });
+    client.say(INITIALIZED);
+    isThere = false;
+    client.say(call(1, "tools/call", '{"name":"x"}'));
     expect(await client.heard('"id":1')).toMatchObject({ error: { code: -32603 } });
+    isThere = true;
+    client.say(call(2, "tools/call", '{"name":"x"}'));
+    expect(await client.heard('"id":2')).toMatchObject({ result: {} });
+  });
+
+  test("a server that lost its sessions: the client goes on", async () => {
+    const server = await use(startLegacyServer());
+    const client = await use(rawStdio(["connect", server.url]));
+    client.say(INITIALIZE);
+    await client.heard('"id":0');
+    client.say(`${INITIALIZED}\n${call(1)}`);
+    await client.heard('"id":1');
+    await server.loseSessions();
+    client.say(call(2));
+    expect(await client.heard('"id":2')).toMatchObject({ result: {} });
+    expect(server.sessions).toHaveLength(1);
   });
 
   test("SIGTERM lets go of what is under way, ends the session, exit 0; so does a client that has gone", async () => {

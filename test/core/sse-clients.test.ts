@@ -1,7 +1,7 @@
 /** Clients of HTTP+SSE in front of Streamable HTTP servers. */
 import { describe, expect, test } from "vitest";
 import { connectSse } from "../_harness/clients.ts";
-import { apiKeys, outcomes, sseRelay, standard, toolFilter } from "../_harness/plugins.ts";
+import { apiKeys, health, outcomes, sseRelay, standard, toolFilter } from "../_harness/plugins.ts";
 import { gate, rawClient, rawServer } from "../_harness/peers.ts";
 import { startProxy } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
@@ -337,6 +337,88 @@ describe("the endpoint", () => {
 });
 
 describe("the stream", () => {
+  test("does not depend on what the server offers to listen to", async () => {
+    const server = await scriptedServer((id) => jsonAnswer(`{"jsonrpc":"2.0","id":${id},"result":{}}`));
+    const { port } = await proxyFor(server.server.url, { plugins: [health({ push: false }), sseRelay()] });
+    const client = await opened(port);
+    await client.post(call(1));
+    await client.message('"id":1');
+    expect(server.seen.filter((one) => one.startsWith("GET"))).toEqual([]);
+  });
+
+  test("of a server whose stream broke: another one is opened, and goes on behind the last event", async () => {
+    let streams = 0;
+    const server = await scripted((request) => {
+      if (request.method === "GET")
+        return streams++ === 0
+          ? `${SSE_HEAD}${chunk('id: e7\nretry: 100\ndata: {"jsonrpc":"2.0","method":"first"}\n\n')}${chunk("")}`
+          : `${SSE_HEAD}${chunk('data: {"jsonrpc":"2.0","method":"second"}\n\n')}`;
+      if (methodOf(request) === "initialize")
+        return jsonAnswer(`{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18"}}`);
+      return "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
+    });
+    await use(server.server);
+    const client = await opened((await proxyFor(server.server.url, { plugins: [] })).port);
+    await client.message('"first"');
+    await client.message('"second"');
+    const gets = server.requests.filter(({ method }) => method === "GET");
+    expect(gets.map(({ headers }) => headers["last-event-id"])).toEqual([undefined, "e7"]);
+  });
+
+  test("a client that does not read holds the server back, however many answers there are", async () => {
+    const EVENT = `data: {"jsonrpc":"2.0","method":"notifications/message","params":{"data":"${"x".repeat(32 * 1024)}"}}\n\n`;
+    const TOTAL = 600;
+    let sent = 0;
+    const server = await use(
+      rawServer(async (connection) => {
+        const request = await connection.receiveRequest();
+        connection.send(SSE_HEAD);
+        for (let i = 0; i < TOTAL; i++) {
+          sent++;
+          if (!connection.send(chunk(EVENT))) await new Promise((resolve) => connection.socket.once("drain", resolve));
+        }
+        connection.send(chunk(`data: {"jsonrpc":"2.0","id":${idOf(request)},"result":{}}\n\n`) + chunk(""));
+      }),
+    );
+    const client = await rawSse(use, (await proxyFor(server.url, { plugins: [sseRelay()] })).port);
+    client.stream.pause();
+    for (const id of [1, 2]) await client.post(call(id));
+    let before = -1;
+    await expect
+      .poll(
+        () => {
+          const stands = sent === before;
+          before = sent;
+          return stands;
+        },
+        { interval: 200, timeout: 5000 },
+      )
+      .toBe(true);
+    expect(sent).toBeLessThan(2 * TOTAL);
+    let size = 0;
+    client.stream.socket.on("data", (bytes: Buffer) => (size += bytes.length));
+    client.stream.resume();
+    await expect.poll(() => size, { timeout: 5000 }).toBeGreaterThan(2 * TOTAL * EVENT.length);
+    expect(sent).toBe(2 * TOTAL);
+  });
+
+  test("more requests under way than one client may have: 429 for the next, until one is answered", async () => {
+    const held = gate();
+    const server = await scriptedServer(async (id) => {
+      if (id === "1") await held.promise;
+      return id === "1" || id === "200" ? jsonAnswer(`{"jsonrpc":"2.0","id":${id},"result":{}}`) : "hang";
+    });
+    const client = await opened((await proxyFor(server.server.url, { plugins: [] })).port);
+    for (let id = 1; id <= 128; id++) expect((await client.post(call(id))).status).toBe(202);
+    const refused = await client.post(call(129));
+    expect([refused.status, refused.headers["retry-after"]]).toEqual([429, "1"]);
+    expect((await client.post('{"jsonrpc":"2.0","method":"notifications/x"}')).status).toBe(202);
+    held.open();
+    await client.message('"id":1,');
+    expect((await client.post(call(200))).status).toBe(202);
+    await client.message('"id":200');
+  });
+
   test("has headers and comments of its own, and a line in the log when it ends", async () => {
     const seen = outcomes();
     const { port, url } = await proxyFor("http://127.0.0.1:1/mcp", { plugins: [sseRelay({ keepAlive: 40 }), seen] });
@@ -352,4 +434,18 @@ describe("the stream", () => {
       .poll(async () => (await (await fetch(`${url}/outcomes`)).json()) as unknown)
       .toMatchObject([{ end: "client-gone", status: 200 }]);
   });
+});
+
+test("a server that lost its sessions: the client goes on, and nothing that may have run runs twice", async () => {
+  const server = await use(startLegacyServer());
+  const proxy = await proxyFor(server.url);
+  const { client } = await use(connectSse(`${proxy.url}/sse`));
+  const [before] = server.sessions;
+  await server.loseSessions();
+  expect((await client.listTools()).tools.map(({ name }) => name)).toContain("echo");
+  const { content } = await client.callTool({ name: "echo", arguments: { text: "again" } });
+  expect(content).toEqual([{ type: "text", text: "again" }]);
+  expect(server.sessions).not.toContain(before);
+  const initialized = server.requests.filter(({ body }) => (body as { method?: string })?.method === "initialize");
+  expect(initialized).toHaveLength(2);
 });

@@ -1,11 +1,12 @@
 /** Streams of HTTP+SSE clients belong to whoever opened them, and to the mount where that happened. */
 import { describe, expect, test } from "vitest";
-import { apiKeys, mounts } from "../_harness/plugins.ts";
+import { apiKeys, mounts, standard } from "../_harness/plugins.ts";
 import { gate } from "../_harness/peers.ts";
 import { startCli, startProxy } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
 import { idOf, methodOf, scripted } from "../_harness/scripted.ts";
-import { INITIALIZE, INITIALIZED, rawSse } from "../_harness/sse-client.ts";
+import { INITIALIZE, INITIALIZED, type RawSseClient, rawSse } from "../_harness/sse-client.ts";
+import { vitals } from "../_harness/vitals.ts";
 import { call, jsonAnswer } from "../_harness/wire.ts";
 import { folderWith } from "../core/files.ts";
 
@@ -122,5 +123,64 @@ describe("LC-01 SIGTERM with an HTTP+SSE client", () => {
     await busy.stream.receive(/retry: 1000\n\n\r\n0\r\n\r\n$/);
     expect(await cli.exited).toMatchObject({ code: 0 });
     expect(server.seen).toContain("DELETE session-1");
+  });
+});
+
+describe("SE-08 streams of HTTP+SSE clients that are opened and dropped", () => {
+  test("with nothing said, refused, during the handshake, during a call, after all of it: nothing stays", async () => {
+    const late = gate();
+    const server = await scripted(async (request) => {
+      if (request.method !== "POST") return jsonAnswer("{}", request.method === "GET" ? "405 No" : "200 OK");
+      const method = methodOf(request)!;
+      if (method === "tools/call") return "hang";
+      if (method === "initialize" && request.body!.includes("slow")) await late.promise;
+      if (method === "initialize" && request.body!.includes("refuse"))
+        return jsonAnswer(`{"jsonrpc":"2.0","id":${idOf(request)},"error":{"code":-32602,"message":"no"}}`);
+      if (method.startsWith("notifications/")) return "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
+      return jsonAnswer(
+        `{"jsonrpc":"2.0","id":${idOf(request)},"result":{"protocolVersion":"2025-06-18"}}`,
+        "200 OK",
+        method === "initialize" ? "mcp-session-id: session-1\r\n" : "",
+      );
+    });
+    await use(server.server);
+    const servers = { a: { url: `${server.server.url}/mcp`, path: "/mcp", ssePath: "/sse" } };
+    const proxy = await use(startProxy({ servers, plugins: [standard()] }));
+    const port = Number(new URL(proxy.url).port);
+    const rounds = [
+      async () => {},
+      async (client: RawSseClient) => void (await client.post("{")),
+      async (client: RawSseClient) => void (await client.post(INITIALIZE.replace("raw", "slow"))),
+      async (client: RawSseClient) => {
+        await client.post(INITIALIZE.replace("raw", "refuse"));
+        await client.message('"id":0');
+      },
+      async (client: RawSseClient) => {
+        await client.post(INITIALIZE);
+        await client.message('"id":0');
+        await client.post(INITIALIZED);
+        await client.post(call(1, "tools/call", '{"name":"x"}'));
+      },
+      async (client: RawSseClient) => {
+        await client.post(INITIALIZE);
+        await client.message('"id":0');
+        await client.post(INITIALIZED);
+        await client.post(call(1));
+        await client.message('"id":1');
+      },
+    ];
+    const round = async (i: number) => {
+      const client = await rawSse(use, port);
+      await rounds[i % rounds.length]!(client);
+      if (i % 2 === 0) client.stream.reset();
+      await client.stream.close();
+    };
+    for (let i = 0; i < rounds.length; i++) await round(i);
+    const net = await vitals(proxy);
+    for (let i = 0; i < 60; i++) await round(i);
+    // Who leaves a handshake cannot name its session: it is ended once its id is known.
+    late.open();
+    await net.backToBaseline();
+    await expect.poll(() => server.seen.filter((one) => one === "DELETE session-1").length).toBe(33);
   });
 });

@@ -1,9 +1,11 @@
 /** What each plugin of the default preset is there for: with it, and without it. The README's table says the same. */
 import { expect, test } from "vitest";
+import { connectV1 } from "../_harness/clients.ts";
 import { standard } from "../_harness/plugins.ts";
 import { gate, rawClient, rawServer } from "../_harness/peers.ts";
 import { startProxy } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
+import { startLegacyServer } from "../_harness/servers.ts";
 import { SSE_HEAD, call, chunk, jsonAnswer, plain, post } from "../_harness/wire.ts";
 
 const use = testScope();
@@ -168,4 +170,19 @@ test("timeout: without it a legacy server is not told that nobody waits any long
     expect((await send(port, post(call(1, "ping"), "/docs/mcp"))).status).toBe(200);
     expect(bodies.filter((body) => body.includes("cancelled"))).toHaveLength(told);
   }
+});
+
+test("sessions: without it ids are those of the server, and who has none is refused where the server wants one", async () => {
+  const upstream = await use(startLegacyServer());
+  const seen: unknown[] = [];
+  for (const plugins of [standard(), standard().filter(({ name }) => name !== "sessions")]) {
+    const { url } = await use(startProxy({ servers: { docs: { url: upstream.url } }, plugins }));
+    const curl = await send(Number(new URL(url).port), post(call(), "/docs/mcp"));
+    const { transport } = await use(connectV1(`${url}/docs/mcp`));
+    seen.push([curl.status, upstream.sessions.includes(transport.sessionId!)]);
+  }
+  expect(seen).toEqual([
+    [200, false],
+    [400, true],
+  ]);
 });

@@ -49,7 +49,7 @@ export async function startLanes(chosen: (server: string, protocol: Protocol) =>
   const servers = Object.fromEntries([...running].map(([name, { config }]) => [name, config]));
   const config = join(all.folder, "penstock.config.json");
   await writeFile(config, JSON.stringify({ servers }));
-  const proxy = await startCli(["--port", "0", "--config", config]);
+  const proxy = await startCli(["--port", "0", "--config", config], { runs: true });
   const visits = new Map<string, Promise<Visit>>();
 
   const ask = (name: string, sdk: Sdk, target: Target) =>

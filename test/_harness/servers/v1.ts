@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { InMemoryEventStore } from "@modelcontextprotocol/sdk/examples/shared/inMemoryEventStore.js";
 import type { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
-import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
+import { type EventStore, StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import { isInitializeRequest } from "@modelcontextprotocol/sdk/types.js";
 import { journal } from "../journal.ts";
 import { type Closeable, closeable } from "../loopback.ts";
@@ -64,7 +63,7 @@ export async function startLegacyServer({
     const transport = new StreamableHTTPServerTransport({
       sessionIdGenerator,
       onsessioninitialized: (id) => void live.set(id, session),
-      ...(retry !== undefined && { eventStore: new InMemoryEventStore(), retryInterval: retry }),
+      ...(retry !== undefined && { eventStore: eventStore(), retryInterval: retry }),
     });
     const session: Session = { mcp: legacyMcpServer(gates, retry !== undefined), transport };
     instances.add(session);
@@ -142,4 +141,21 @@ function onStreamOpen(response: ServerResponse, opened: () => void): void {
     if (this.statusCode === 200) opened();
     return result;
   } as typeof writeHead;
+}
+
+/** Keeps events in order. The SDK's example sorts them by time and chance, and loses one of two within a millisecond. */
+function eventStore(): EventStore {
+  const events: { stream: string; message: Parameters<EventStore["storeEvent"]>[1] }[] = [];
+  const streamOf = (id: string) => events[Number(id)]!.stream;
+  return {
+    storeEvent: async (stream, message) => String(events.push({ stream, message }) - 1),
+    getStreamIdForEventId: async (id) => streamOf(id),
+    async replayEventsAfter(id, { send }) {
+      for (let at = Number(id) + 1; at < events.length; at++) {
+        const { stream, message } = events[at]!;
+        if (stream === streamOf(id)) await send(String(at), message);
+      }
+      return streamOf(id);
+    },
+  };
 }
