@@ -147,5 +147,7 @@ const WHY: Partial<Readonly<Record<ErrorCode, string>>> = {
   UPSTREAM_UNAUTHORIZED: "its credential was not accepted",
   UPSTREAM_REDIRECT: "redirects elsewhere",
   SERVER_SUSPENDED: "left alone after failures in a row",
+  SERVER_START_FAILED: "could not be started",
+  SERVER_BUSY: "does not read what is sent to it",
   CLIENT_GONE: "given up",
 };

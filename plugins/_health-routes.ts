@@ -44,7 +44,8 @@ function describe(app: App, { local }: RequestHead): Json {
       local ? { ...app.report(mount), upstream: originOf(mount) } : withoutOutput(app.report(mount)),
     ]),
   );
-  return { status: overall(app.mounts.map((mount) => mount.get(slot)!.status)), servers };
+  // By the first member a doctor knows whom it has asked.
+  return { proxy: "penstock", status: overall(app.mounts.map((mount) => mount.get(slot)!.status)), servers };
 }
 
 function originOf({ transport, upstream }: Mount): string {

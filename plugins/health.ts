@@ -90,7 +90,9 @@ function signalOf({ end, error, status, ms }: Outcome, mount: Mount): [Verdict, 
   if (credential)
     return mount.auth === "passthrough" ? undefined : ["auth-required", error?.details.detail ?? `HTTP ${status}`];
   if (error) {
-    const failed = error.code.startsWith("UPSTREAM_") && error.code !== "UPSTREAM_TOO_LARGE";
+    const failed =
+      (error.code.startsWith("UPSTREAM_") || error.code === "SERVER_START_FAILED") &&
+      error.code !== "UPSTREAM_TOO_LARGE";
     return failed ? ["down", `${describeFailure(error)} after ${Math.round(ms)} ms`] : undefined;
   }
   if (end !== "complete") return undefined;

@@ -11,7 +11,7 @@ export interface Diagnosis {
   /** `healthy`: probed and listed · `degraded`: it answers, but its tools cannot be listed · the others as a probe tells them. */
   state: "healthy" | "degraded" | "auth-required" | "sse" | "unsupported" | "busy" | "down";
   reason?: string;
-  transport: Probe["transport"];
+  transport: Probe["transport"] | "stdio";
   era?: Probe["verdict"];
   version?: string;
   serverInfo?: Json;
@@ -20,6 +20,8 @@ export interface Diagnosis {
   push?: Probe["push"];
   /** How many tools it lists; `undefined` where that could not be asked. */
   tools?: number;
+  /** The last lines that a server wrote which is started by a command, and is not well. */
+  stderr?: readonly string[];
   /** Of the probe's answer, in milliseconds. */
   latencyMs: number;
   advice: readonly string[];

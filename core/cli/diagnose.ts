@@ -20,6 +20,8 @@ export interface DoctorLimits {
 const CLIENT = { name: "penstock-doctor", version: VERSION };
 /** A server that always names another page is told by its count. */
 const MAX_PAGES = 100;
+/** Of what a server wrote to stderr. */
+const MAX_LINES = 5;
 
 /** A plugin that asks nothing but lends its view: what it sends passes every `forward` hook, as a client's request does. */
 export function doctorPlugin(): { plugin: Plugin; app(): App } {
@@ -41,7 +43,7 @@ export async function diagnose(app: App, mount: Mount, config: ServerConfig, lim
     paths: mount.paths,
     state: verdict === "modern" || verdict === "legacy" ? "healthy" : verdict,
     reason: probe.reason,
-    transport: probe.transport,
+    transport: mount.transport === "stdio" ? "stdio" : probe.transport,
     era: verdict === "modern" || verdict === "legacy" ? verdict : undefined,
     version: probe.version,
     serverInfo: probe.serverInfo,
@@ -57,7 +59,14 @@ export async function diagnose(app: App, mount: Mount, config: ServerConfig, lim
       else Object.assign(found, { state: "degraded", reason: `tools/list: ${listed}` });
     }
   }
+  if (found.state !== "healthy") found.stderr = lastLines(app.report(mount).stdio);
   return { ...found, advice: adviceFor(found, config) };
+}
+
+/** What a server wrote that was started by a command: the end of it says why. */
+function lastLines(report: unknown): string[] | undefined {
+  const lines: unknown = isRecord(report) ? report.stderr : undefined;
+  return Array.isArray(lines) && lines.length > 0 ? lines.slice(-MAX_LINES).map(String) : undefined;
 }
 
 /** A server that is no server of HTTP+SSE may be one of Streamable HTTP. */

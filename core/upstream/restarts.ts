@@ -40,6 +40,11 @@ export class Restarts {
     }
   }
 
+  /** A process could be started: the next exit is the first in a row. */
+  started(): void {
+    this.#inARow = 0;
+  }
+
   /** A process ended by itself, or could not be started. */
   exited(): void {
     const now = performance.now();

@@ -106,9 +106,11 @@ export class Worker {
   #line(line: Buffer): void {
     // A byte order mark, as some Windows programs write it.
     const text = line[0] === 0xef && line[1] === 0xbb && line[2] === 0xbf ? line.subarray(3) : line;
-    if (this.channel.receive(text)) this.#speaks = true;
-    else {
-      const { server, host } = this.#context;
+    const { server, host, restarts } = this.#context;
+    if (this.channel.receive(text)) {
+      if (!this.#speaks) restarts.started();
+      this.#speaks = true;
+    } else {
       host.log.debug(() => `${server}: no message on stdout: ${text.toString("utf8", 0, 200)}`);
     }
   }

@@ -36,7 +36,7 @@ export class StdioClient {
   #id = 0;
 
   constructor(url: string) {
-    this.url = url.endsWith("/mcp") ? url : `${url}/mcp`;
+    this.url = new URL(url).pathname === "/" ? `${url}/mcp` : url;
   }
 
   /** Initialises. */
@@ -78,7 +78,7 @@ export class StdioClient {
   async post(body: string, more: Record<string, string> = {}): Promise<Answered> {
     const { status, headers, text } = await this.#fetch("POST", { ...more, "content-type": "application/json" }, body);
     const texts = headers.get("content-type")?.startsWith("text/event-stream")
-      ? [...text.matchAll(/^data: ([^\n]*)$/gm)].map(([, data]) => data!)
+      ? [...text.matchAll(/^data: ([^\n]+)$/gm)].map(([, data]) => data!)
       : text === ""
         ? []
         : [text];

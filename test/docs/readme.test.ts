@@ -9,6 +9,7 @@ import { ERRORS } from "mcp-penstock";
 import { standard } from "mcp-penstock/plugins/standard";
 import { HOOK_NAMES } from "../../core/hooks.ts";
 import { runCli, startCli } from "../_harness/proxy.ts";
+import { checkConfig } from "../../core/config.ts";
 import { DENO_FLAGS } from "../_harness/runtimes.ts";
 import { testScope } from "../_harness/scope.ts";
 import { startLegacyServer } from "../_harness/servers.ts";
@@ -56,6 +57,7 @@ it("has no block that these tests do not know", () => {
     "polite.test.ts",
     "embedded.mjs",
     "claude_desktop_config.json",
+    "penstock.config.json",
   ];
   const unknown = blocks.filter(
     ({ language, label, code }) => language !== "text" && !labels.includes(label) && !known.includes(code),
@@ -137,6 +139,11 @@ it("shows what the start prints, and its curl commands do what it says", async (
 });
 
 it("has an entry for a desktop client that works", async () => {
+  expect(
+    checkConfig(JSON.parse(labelled("penstock.config.json")), "/penstock.config.json").servers.files,
+  ).toMatchObject({
+    command: "npx",
+  });
   const { mcpServers } = JSON.parse(labelled("claude_desktop_config.json")) as {
     mcpServers: { docs: { args: string[]; env: Record<string, string> } };
   };

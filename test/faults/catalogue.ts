@@ -17,7 +17,7 @@ export const CATALOGUE: Readonly<Record<string, string>> = {
   "ST-12": "50 clients that count their requests alike, with notifications between and GET streams beside",
   "ST-13": "HTTP+SSE servers: endpoints that lead elsewhere, odd streams, lost streams",
   "ST-14": "a server that answers before the request body has ended",
-  "LC-01": "SIGTERM with open streams, slow calls and idle connections",
+  "LC-01": "SIGTERM with open streams, slow calls, idle connections and processes of servers",
   "LC-02": "the same with `CI` and `TEST` set; a second signal; SIGINT",
   "LC-03": "readiness while stopping",
   "LC-04": "a server with sessions that restarts while it is called",

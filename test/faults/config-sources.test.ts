@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { configModule } from "../_harness/child-config.ts";
+import { rawClient } from "../_harness/peers.ts";
 import { routes, standard } from "../_harness/plugins.ts";
 import { runCli, startCli } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
@@ -85,7 +86,12 @@ describe("CF-03 no request defines a process, or names a configuration", () => {
     for (const path of new Set([...paths, ...others])) {
       const target = `${path.replaceAll(/\*\*(?::\w+)?/g, "a/b").replaceAll(/:\w+|\*/g, "x")}?${query}`;
       for (const method of ["POST", "PUT"]) for (const body of bodies) await ask({ method, target, fields, body });
-      for (const method of ["GET", "DELETE"]) await ask({ method, target, fields });
+      await ask({ method: "DELETE", target, fields });
+      const client = await use(rawClient(cli.port));
+      client.send(`GET ${target} HTTP/1.1\r\nhost: localhost\r\n${fields.join("\r\n")}\r\n\r\n`);
+      // Some of them open a stream.
+      await client.receive(/^HTTP\/1\.1 \d+/);
+      await client.close();
     }
     expect(existsSync(mark)).toBe(false);
     // The one command that is configured, and with nothing added to it.

@@ -6,6 +6,7 @@ import { type Args, builtIn, jsonArg, sourceArgs } from "../args.ts";
 import type { Diagnosis } from "../advice.ts";
 import { type DoctorLimits, diagnose, doctorPlugin } from "../diagnose.ts";
 import type { Output } from "../output.ts";
+import { askRunning, showRunning } from "../running.ts";
 import { version } from "../runtime.ts";
 import { loadSources } from "../sources.ts";
 
@@ -26,6 +27,8 @@ async function examine(args: Args, output: Output): Promise<void> {
     probe: limit("PENSTOCK_PROBE_TIMEOUT", 10_000),
     list: limit("PENSTOCK_LIST_TIMEOUT", 30_000),
   };
+  const running = args.url === undefined ? undefined : await askRunning(args.url, limits.probe);
+  if (running) return showRunning(running, args, output);
   const log = output.logger(args);
   const { config } = await loadSources(args, log, output.redactor);
   const doctor = doctorPlugin();
@@ -71,6 +74,12 @@ const STATES: Record<Diagnosis["state"], string> = {
   down: "✖ down",
 };
 
+const TRANSPORTS: Record<Diagnosis["transport"], string> = {
+  http: "Streamable HTTP",
+  sse: "HTTP+SSE",
+  stdio: "stdio",
+};
+
 const AUTH: Record<Diagnosis["auth"], string | undefined> = {
   none: "none asked for",
   accepted: "the configured credential was accepted",
@@ -84,13 +93,14 @@ function describe(found: Diagnosis): string {
   const name = [serverInfo?.name, serverInfo?.version].filter((part) => typeof part === "string").join(" ");
   const rows: [string, string | undefined][] = [
     ["state", `${auth === "callers" ? "✔ healthy" : STATES[state]}${reason ? `: ${reason}` : ""}`],
-    ["transport", found.transport === "sse" ? "HTTP+SSE" : state === "down" ? undefined : "Streamable HTTP"],
+    ["transport", state === "down" ? undefined : TRANSPORTS[found.transport]],
     ["era", era && `${era}, MCP ${revision}`],
     ["server", name || undefined],
     ["auth", AUTH[auth]],
     ["push", push && (push.available ? `available (${push.reason})` : `unavailable (${push.reason})`)],
     ["tools", tools?.toString()],
     ["latency", era && `${latencyMs} ms`],
+    ...(found.stderr ?? []).map((line): [string, string] => ["stderr", line]),
     ...found.advice.map((advice): [string, string] => ["advice", advice]),
   ];
   const lines = rows.flatMap(([key, value]) => (value === undefined ? [] : [`  ${key.padEnd(9)}  ${value}`]));

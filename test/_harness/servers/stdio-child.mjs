@@ -43,6 +43,8 @@ const tools = {
     waiting.delete(name);
     text(id, "");
   },
+  /** The same after a while. */
+  later: (id, args) => void setTimeout(() => tools.release(id, args), args.ms),
   executed: (id) => text(id, executed),
   progress(id, { steps = 1 }, { progressToken } = {}) {
     for (let progress = 1; progress <= steps; progress++)
