@@ -24,6 +24,7 @@ export default defineConfig(async () => {
       //
       //   docs: { url: "https://docs.example.com/mcp", headers: { authorization: "Bearer ${DOCS_TOKEN}" } },
       //   local: { url: "http://localhost:3104/mcp", plugins: [toolFilter({ deny: ["delete_*"] })] },
+      //   files: { command: "npx", args: ["-y", "@modelcontextprotocol/server-filesystem", "/tmp"] },
       //
       // Penstock replaces `${DOCS_TOKEN}` by that environment variable, so the secret stays out of this file. Write it in
       // plain quotes, not in backticks, or JavaScript would replace it first. A variable that is not set stops the start.
