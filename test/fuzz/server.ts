@@ -65,6 +65,13 @@ export async function startServer(): Promise<FuzzServer> {
   });
 }
 
+/** What the plugin `sessions` asks by itself, to find out whether a server keeps sessions: this one does not. */
+const HANDSHAKE = /"id":"penstock-(?:initialize|ping)"/;
+const REFUSED = '{"jsonrpc":"2.0","id":"penstock-initialize","error":{"code":-32601,"message":"There are no sessions."}}';
+const REFUSAL = Buffer.from(
+  `HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${REFUSED.length}\r\n\r\n${REFUSED}`,
+);
+
 async function serve(peer: Peer, cases: ReadonlyMap<string, Awaited>): Promise<void> {
   const { socket } = peer;
   for (let spoilt = false; ;) {
@@ -76,6 +83,11 @@ async function serve(peer: Peer, cases: ReadonlyMap<string, Awaited>): Promise<v
     );
     // A request that never became whole was let go by the proxy: it wrote none that was not.
     if (!request) return;
+    if (HANDSHAKE.test(request.body.toString("latin1"))) {
+      peer.take(request.length);
+      await peer.write([REFUSAL]);
+      continue;
+    }
     const id = field(request, "x-case");
     const awaited = id === undefined ? undefined : cases.get(id);
     if (!awaited) throw new Error(`the server was asked what nobody sent: ${show(peer.input)}`);
