@@ -55,6 +55,7 @@ describe("/health", () => {
     await expect
       .poll(async () => (await proxy.get("/health")).json())
       .toEqual({
+        proxy: "penstock",
         status: "healthy",
         servers: {
           docs: {
