@@ -1,5 +1,5 @@
 /** Sessions that servers lose, that nobody uses, and that never came about. */
-import { type IncomingMessage, request } from "node:http";
+import { type IncomingMessage, type ServerResponse, request } from "node:http";
 import { describe, expect, test } from "vitest";
 import { connectV1 } from "../_harness/clients.ts";
 import { apiKeys, sessions, standard } from "../_harness/plugins.ts";
@@ -31,6 +31,23 @@ function initialize(url: string, more: Record<string, string> = {}, signal?: Abo
       .on("error", reject)
       .end(JSON.stringify(INIT));
   });
+}
+
+/** One `initialize` whose client leaves as soon as the server has it. Resolves when the proxy has noticed. */
+function leaveAfter(url: string, more: Record<string, string>, arrived: Promise<void>): Promise<void> {
+  return new Promise((resolve) => {
+    const asked = request(`${url}/mcp`, { method: "POST", headers: { ...JSON_POST, ...more }, agent: false });
+    // What is closed by the proxy was noticed by it.
+    asked.on("socket", (socket) => void arrived.then(() => socket.end()));
+    asked.on("error", () => {}).on("close", resolve);
+    asked.end(JSON.stringify(INIT));
+  });
+}
+
+function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve!: () => void;
+  const promise = new Promise<void>((settle) => (resolve = settle));
+  return { promise, resolve };
 }
 
 /** Runs `count` of them, a few at a time. */
@@ -104,9 +121,16 @@ describe("SE-07 sessions that nobody uses", () => {
 
 describe("SE-08 handshakes that come to nothing", () => {
   test("refused by the server, refused by the proxy, or given up: no session is left, and nothing else", async () => {
+    const held = new Map<string, { arrived: () => void; response?: ServerResponse }>();
     const server = await use(
       startLegacyServer({
         intercept({ headers }, _request, response) {
+          const late = held.get(String(headers["x-late"]));
+          if (late && !late.response) {
+            late.response = response;
+            late.arrived();
+            return true;
+          }
           if (headers["x-refuse"] === undefined) return false;
           response.writeHead(Number(headers["x-refuse"]), { "mcp-session-id": "refused" }).end("{}");
           return true;
@@ -119,20 +143,23 @@ describe("SE-08 handshakes that come to nothing", () => {
     const before = server.sessions.length;
     const net = await vitals(proxy);
     const statuses = await inTurns(100, async (i) => {
-      const leaving = new AbortController();
-      if (i % 4 === 3) setTimeout(() => leaving.abort(), i % 5);
-      const headers = [{ ...key, "x-refuse": "400" }, { ...key, "x-refuse": "500" }, {}, key][i % 4]!;
-      return initialize(proxy.url, headers, leaving.signal).then(
-        ({ statusCode, headers: got }) => ("mcp-session-id" in got ? "a session" : statusCode),
-        () => "gone",
-      );
+      if (i % 4 !== 3) {
+        const headers = [{ ...key, "x-refuse": "400" }, { ...key, "x-refuse": "500" }, {}][i % 4]!;
+        return (await initialize(proxy.url, headers)).statusCode;
+      }
+      const { promise: arrived, resolve } = deferred();
+      const late: { arrived: () => void; response?: ServerResponse } = { arrived: resolve };
+      held.set(`late-${i}`, late);
+      await leaveAfter(proxy.url, { ...key, "x-late": `late-${i}` }, arrived);
+      // It opens a session all the same, for nobody.
+      late.response!.writeHead(200, { "mcp-session-id": "unwanted", "content-type": "application/json" }).end("{}");
+      return "gone";
     });
-    expect(statuses.slice(0, 3)).toEqual([400, 500, 401]);
-    const began = statuses.filter((status) => status === "a session").length;
-    await expect.poll(() => server.sessions.length).toBeLessThanOrEqual(before + began);
-    const refused = () =>
-      server.requests.filter(({ method, headers }) => method === "DELETE" && headers["mcp-session-id"] === "refused");
-    await expect.poll(() => refused().length, { timeout: 4000 }).toBe(50);
+    expect(new Set(statuses)).toEqual(new Set([400, 500, 401, "gone"]));
+    expect(server.sessions).toHaveLength(before);
+    const ended = (id: string) =>
+      server.requests.filter(({ method, headers }) => method === "DELETE" && headers["mcp-session-id"] === id).length;
+    await expect.poll(() => [ended("refused"), ended("unwanted")], { timeout: 4000 }).toEqual([50, 25]);
     await net.backToBaseline();
   });
 });
