@@ -29,7 +29,8 @@ const runtimes = runtimeProjects((name) => (name === "node20" ? [faults] : [faul
 export default defineConfig({
   test: {
     pool: "forks",
-    maxWorkers: 2,
+    // One more than cores: half of the time is spent waiting for peers.
+    maxWorkers: 3,
     // Servers of tests count what reaches them: probes start only where a test asks for them.
     env: { PENSTOCK_PROBE_INTERVAL: "0" },
     testTimeout: 10_000,

@@ -67,7 +67,8 @@ export async function startServer(): Promise<FuzzServer> {
 
 /** What the plugin `sessions` asks by itself, to find out whether a server keeps sessions: this one does not. */
 const HANDSHAKE = /"id":"penstock-(?:initialize|ping)"/;
-const REFUSED = '{"jsonrpc":"2.0","id":"penstock-initialize","error":{"code":-32601,"message":"There are no sessions."}}';
+const REFUSED =
+  '{"jsonrpc":"2.0","id":"penstock-initialize","error":{"code":-32601,"message":"There are no sessions."}}';
 const REFUSAL = Buffer.from(
   `HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${REFUSED.length}\r\n\r\n${REFUSED}`,
 );
