@@ -35,10 +35,11 @@ export class ExchangeRun extends ExchangeState implements DownHost {
     try {
       if (verdict) throw verdict;
       const { hooks } = this.mount;
+      let asked: Awaitable<Answer | undefined>;
       answer =
         (hooks.authenticate.length > 0 && (await this.#authenticate())) ||
         front?.admit?.(this.principal) ||
-        (hooks.request.length > 0 && (await this.#requestHooks())) ||
+        ((asked = this.#requestHooks()) instanceof Promise ? await asked : asked) ||
         front?.answer?.() ||
         (await this.#up()) ||
         (front?.accept && (await front.accept(this.posted!))) ||
@@ -74,10 +75,13 @@ export class ExchangeRun extends ExchangeState implements DownHost {
     throw new ProxyError("UPSTREAM_UNAUTHORIZED", { server: this.mount.server, detail: `HTTP ${status}` });
   }
 
-  async #requestHooks(): Promise<Answer | undefined> {
-    for (const hook of this.mount.hooks.request) {
-      let early = callHook(hook, "request", this, () => hook.handler(this));
-      if (early instanceof Promise) early = await early;
+  /** @returns a promise only where a hook does: most of them look at a field, and have no need to wait */
+  #requestHooks(from = 0): Awaitable<Answer | undefined> {
+    const { request } = this.mount.hooks;
+    for (let i = from; i < request.length; i++) {
+      const hook = request[i]!;
+      const early = callHook(hook, "request", this, () => hook.handler(this));
+      if (early instanceof Promise) return early.then((later) => (later ? toAnswer(later) : this.#requestHooks(i + 1)));
       if (early) return toAnswer(early);
     }
   }

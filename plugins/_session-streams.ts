@@ -34,13 +34,15 @@ export class SessionStreams {
   }
 
   /** A POST of this session: sends it and follows an event stream that answers it. @throws ProxyError */
-  async relay(exchange: Exchange, request: UpstreamRequest, send: Send): Promise<Answer> {
-    const answer = await detached(request, send);
-    if (exchange.posted?.method === "notifications/cancelled") this.#cancelled(exchange);
-    if (!isStream(answer)) return answer;
-    const whole = wholeBody(answer);
-    if (whole && isPlain(Buffer.from(whole.buffer, whole.byteOffset, whole.length))) return answer;
-    return this.#set.follow("p", answer, idTextOf(exchange, request));
+  relay(exchange: Exchange, request: UpstreamRequest, send: Send): Promise<Answer> {
+    // No function that waits: this is the way of every call.
+    return detached(request, send, (answer) => {
+      if (exchange.posted?.method === "notifications/cancelled") this.#cancelled(exchange);
+      if (!isStream(answer)) return answer;
+      const whole = wholeBody(answer);
+      if (whole && isPlain(Buffer.from(whole.buffer, whole.byteOffset, whole.length))) return answer;
+      return this.#set.follow("p", answer, idTextOf(exchange, request));
+    });
   }
 
   /** The official SDK clients leave the stream open, and their servers do as well (MCP 2025-11-25, Cancellation). */
@@ -65,7 +67,9 @@ export class SessionStreams {
     while (!this.#set.push && this.#opening) await this.#opening;
     if (this.#set.push) return this.#set.push.answer()!;
     const opened = this.#open(
-      request && send ? detached(withoutEventId(request), send) : this.#host.listen(undefined, exchange.signal),
+      request && send
+        ? detached(withoutEventId(request), send, (answer) => answer)
+        : this.#host.listen(undefined, exchange.signal),
     );
     const settle = () => (this.#opening = undefined);
     this.#opening = opened.then(settle, settle);
@@ -126,12 +130,14 @@ function isStream({ status, headers }: Answer): boolean {
  * Sends a request whose answer outlives the client's connection. One that has not begun when the client leaves ends there: without
  * an event id nobody comes back for it. Afterwards the answer's body tells who still reads.
  */
-async function detached(request: UpstreamRequest, send: Send): Promise<Answer> {
-  if (request.signal) return send(request);
+function detached<T>(request: UpstreamRequest, send: Send, then: (answer: Answer) => T): Promise<T> {
+  if (request.signal) return send(request).then(then);
   let begun = false;
-  const answer = await send({ ...request, left: (end) => void (begun || end()) });
-  begun = true;
-  return answer;
+  request.left = (end) => void (begun || end());
+  return send(request).then((answer) => {
+    begun = true;
+    return then(answer);
+  });
 }
 
 /** The id of the posted request, as it was written. */
