@@ -23,6 +23,8 @@ test(
     expect(parsers).toBeGreaterThan(25);
     expect(tried).toBeGreaterThan(1500);
     // A quadratic parser needs sixteen times as long for four times as much; twice the linear time is left to caches and memory.
-    expect(slow.filter(({ once, fourfold }) => once > 50 || fourfold > Math.max(9 * once, 60))).toEqual([]);
+    // And 100 KB take no longer than half of 400 KB: what says otherwise was interrupted.
+    const isSlow = ({ once, fourfold }: Slow) => Math.min(once, fourfold / 2) > 50 || fourfold > Math.max(9 * once, 60);
+    expect(slow.filter(isSlow)).toEqual([]);
   },
 );

@@ -104,7 +104,8 @@ describe("SD-05 a process that does not want to end", () => {
     const { code, ms } = await within(cli.exited, "the exit", { timeout: 8000 });
     // A signal that was sent takes a moment.
     await gone(members, 500);
-    if (how === "SIGTERM") expect([code, ms < 5500]).toEqual([0, true]);
+    // Twice 2 s are waited for it; the rest is room for other tests beside this one.
+    if (how === "SIGTERM") expect([code, ms < 7000]).toEqual([0, true]);
     else expect([code, ms < 1000]).toEqual([143, true]);
   });
 
