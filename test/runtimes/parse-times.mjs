@@ -3,7 +3,10 @@
  * object: how many pairs were tried, and those that took longer than a moment, with their times in milliseconds of processor time.
  */
 import { addressSet } from "../../core/addresses.ts";
+import { EventReader } from "../../core/body/event-reader.ts";
+import { EventSplitter } from "../../core/body/events.ts";
 import { SseFramer } from "../../core/body/framer.ts";
+import { findElements, findLargeId, findMembers } from "../../core/body/members.ts";
 import { MessageReader } from "../../core/body/reader.ts";
 import { scan } from "../../core/body/scan.ts";
 import { eventEnd, parseEvent, writeFrame } from "../../core/body/sse.ts";
@@ -19,10 +22,14 @@ import { checkMirrors, decodeMirror, encodeMirror } from "../../core/mirrors.ts"
 import { isLoopbackHost } from "../../core/public-url.ts";
 import { createRedactor, isOpaque } from "../../core/redact.ts";
 import { forwardedHeaders, responseHeaders } from "../../core/upstream/fields.ts";
+import { LineFramer } from "../../core/upstream/line-framer.ts";
+import { resolveEndpoint } from "../../core/upstream/sse-endpoint.ts";
 import { parseHead } from "../../core/upstream/http1/head.ts";
 import { expandVariables } from "../../core/variables.ts";
 import { parseChallenges, writeChallenges } from "../../plugins/_challenges.ts";
 import { compileHosts, compileOrigins, readHost, readOrigin } from "../../plugins/_hosts.ts";
+import { readEvent } from "../../plugins/_session-stream-event.ts";
+import { parseEventId } from "../../plugins/_session-stream-id.ts";
 import { compilePatterns } from "../../plugins/_patterns.ts";
 import { apiKeys } from "../../plugins/api-keys.ts";
 import { requestLog } from "../../plugins/request-log.ts";
@@ -42,6 +49,8 @@ const hosts = compileHosts(["loopback", "*.example.com", "a.example:80", "[2001:
 const origins = compileOrigins(["https://*.example.com", "http://localhost:*"], "host-guard");
 const keys = apiKeys({ keys: { anna: "key-of-anna-0123456789" } });
 const log = requestLog();
+const wanted = { id: true, method: true, params: { requestId: true, _meta: { progressToken: true } } };
+const renaming = { ask: () => "x", cancel: () => "x", takeBack: () => "x" };
 const names = { notification: true, request: true, response: true };
 
 /** Everything that reads a text of somebody else. What it makes of it does not matter here, only when. */
@@ -146,6 +155,30 @@ const PARSERS = {
       });
     }
   },
+  "event stream, read": (text) => {
+    const reader = new EventReader(16 * 1024 * 1024, () => {});
+    for (let at = 0; at < text.length; at += 1000) attempt(() => reader.write(Buffer.from(text.slice(at, at + 1000))));
+  },
+  "event stream, cut": (text) => {
+    const splitter = new EventSplitter(16 * 1024 * 1024);
+    for (let at = 0; at < text.length; at += 1000)
+      attempt(() => splitter.write(Buffer.from(text.slice(at, at + 1000)), (event) => readEvent(event, renaming)));
+  },
+  "an event": (text) => attempt(() => readEvent(Buffer.from(`${text}\n\n`), renaming)),
+  "event ids": (text) => [parseEventId(text), parseEventId(`g-${text}`)],
+  "endpoint of HTTP+SSE": (text) => attempt(() => resolveEndpoint("one", text, new URL("http://127.0.0.1/sse"))),
+  "output of a process": (text) => {
+    for (const piece of [text.length, 1000]) {
+      const framer = new LineFramer(16 * 1024 * 1024, () => {});
+      for (let at = 0; at < text.length; at += piece) framer.write(Buffer.from(text.slice(at, at + piece)));
+      framer.end();
+    }
+  },
+  "messages of a pipe": (text) =>
+    ["", '{"id":', '{"jsonrpc":"2.0","method":"a","params":{"_meta":', '{"a":"', "["].map((start) => {
+      const bytes = Buffer.from(start + text);
+      for (const find of [findLargeId, findElements, (all) => findMembers(all, wanted)]) attempt(() => find(bytes));
+    }),
   "JSON answer": (text) => attempt(() => new MessageReader(names, () => undefined).read(text)),
   "names of tools": (text) => patterns(text),
   "secrets in a line": (text) => [redactor.text(text), redactor.text(text, 2048), isOpaque(text)],
