@@ -45,9 +45,15 @@ export function readEvent(bytes: Buffer, renaming: Renaming): StreamEvent | unde
   const event: StreamEvent = { bytes, isComment: false, responds: false };
   if (hasFields(bytes)) readFields(bytes, event);
   if (event.bytes === undefined || event.isComment) return event;
+  if (!mayNameRequest(bytes)) return event;
   if (mayHoldMethod(bytes)) readMethod(bytes, event, renaming);
   else event.responds = holdsResponse(bytes);
   return event;
+}
+
+/** Whether there may be an `id` or a `requestId`: most events of a long stream have neither, and need no parsing. */
+function mayNameRequest(bytes: Buffer): boolean {
+  return bytes.includes('id"') || bytes.includes('Id"') || bytes.includes("\\u00");
 }
 
 /** Whether a line may say something else than `data` and `event`: found without taking the event apart. */
