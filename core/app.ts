@@ -193,6 +193,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
       },
       store,
       sealer,
+      deadlines: shared.deadlines,
       report: describe,
       call: (mount, request, as) => callServer(mount as MountRuntime, plugin, request, as),
       every(ms, run) {

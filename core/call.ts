@@ -23,7 +23,11 @@ export function callServer(
   headers.set("accept-encoding", "identity");
   const url = new URL(mount.path ?? "/", "http://localhost");
   const head = { method, url, headers, ip: "", local: false, publicUrl: url.origin };
-  const exchange = new ExchangeRun(mount, { ...head, fields: headers.flat, read: () => NO_BODY }, "proxy");
+  const exchange = new ExchangeRun(
+    mount,
+    { ...head, fields: headers.flat, read: () => NO_BODY },
+    as.probe ? "probe" : "proxy",
+  );
   exchange.principal = as.principal ?? ANONYMOUS;
   exchange.log.debug(() => `${mount.server}: ${method} by ${plugin.name}: ${as.reason}`);
   const { plugins, forward } = mount.hooks;

@@ -26,6 +26,7 @@ const paths = z.union([path, z.array(path).min(1, "at least one path")]).optiona
 
 /** What can be said of every server. */
 const common = {
+  era: z.enum(["auto", "legacy", "modern"]).optional(),
   path: paths,
   ssePath: paths,
   plugins,

@@ -20,6 +20,7 @@ import type {
   Principal,
   RequestHead,
   Session,
+  UpstreamRequest,
 } from "./types.ts";
 
 /** A request as a front hands it in. */
@@ -121,6 +122,8 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
     return `${this.principal.id}\0${this.mount.server}`;
   }
 
+  abstract whenLeft(request: UpstreamRequest, run: () => void): void;
+
   every(ms: number, run: () => void): void {
     if (!this.#finished) this.#timers.push(this.mount.timers.every(ms, run));
   }
@@ -142,7 +145,7 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
       if (this.outgoing?.body instanceof Pipe) this.outgoing.body.abort();
     }
     for (const stop of this.#timers) stop();
-    if (this.mount.hooks.done.length === 0 || this.origin === "proxy") return;
+    if (this.mount.hooks.done.length === 0 || this.origin !== "client") return;
     const outcome: Outcome = {
       end: this.#error ? endOf(this.#error) : whole ? "complete" : "client-gone",
       status: this.outgoing?.status ?? 499,

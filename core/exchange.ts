@@ -167,15 +167,16 @@ export class ExchangeRun extends ExchangeState implements DownHost {
   #forward(request: UpstreamRequest, i: number, about: Partial<Scan> | undefined = this.posted): Promise<Answer> {
     const hook = this.mount.hooks.forward[i];
     if (hook) return this.#forwardThrough(hook, request, i, about);
-    const onAbort = (leave: () => void) => {
-      // A forward hook may have put a signal there; without one, the core's own wire from client to server counts.
-      if (request.signal) return listen(request.signal, leave);
-      const gone = request.left ? () => request.left!(leave) : leave;
-      if (this.gone) gone();
-      else this.onGone.push(gone);
-    };
     this.asked = true;
-    return this.mount.driver.send(request, onAbort, about?.method, about?.idText);
+    return this.mount.driver.send(request, (leave) => this.whenLeft(request, leave), about?.method, about?.idText);
+  }
+
+  /** A forward hook may have put a signal there; without one, the core's own wire from client to server counts. */
+  whenLeft(request: UpstreamRequest, leave: () => void): void {
+    if (request.signal) return listen(request.signal, leave);
+    const gone = request.left ? () => request.left!(leave) : leave;
+    if (this.gone) gone();
+    else this.onGone.push(gone);
   }
 
   /** One layer of the onion, at the price of two promises. */

@@ -39,6 +39,7 @@ export class MountRuntime extends SlotMap implements Mount {
   readonly ssePaths: readonly string[];
   readonly transport: Mount["transport"];
   readonly upstream: string;
+  readonly era: Mount["era"];
   readonly auth: Mount["auth"];
   readonly timeouts: Mount["timeouts"];
   /** How header fields go on to it. */
@@ -64,6 +65,7 @@ export class MountRuntime extends SlotMap implements Mount {
     this.upstream = config.command === undefined ? checkUrl(name, config.url) : "stdio";
     refuseGuards(name, config.plugins, root);
     this.hooks = compileHooks(orderPlugins(root, config.plugins).filter((plugin) => plugin.applies?.(config) ?? true));
+    this.era = config.era ?? "auto";
     this.auth = config.auth;
     this.timeouts = fillTimeouts(config.timeouts);
     this.fields = fieldRules(

@@ -45,6 +45,8 @@ export interface ProbeOptions {
   push?: boolean;
   /** What an earlier probe found: a legacy server is then not asked whether it is modern. */
   known?: Era;
+  /** Whether a server that is not modern is asked to `initialize`. Without, `legacy` says that it is not modern. @default true */
+  initialize?: boolean;
   /** How the server is spoken to. Over HTTP+SSE it is not asked whether it is modern. @default "http" */
   transport?: Mount["transport"];
   /** Called when the verdict is there, before the event stream is tried. */
@@ -142,7 +144,8 @@ export async function probeServer(call: Call, options: ProbeOptions = {}): Promi
       // A server that no longer knows `initialize` has moved on.
       if (found.verdict !== "unsupported" || transport === "sse") return found;
     }
-    return (await discover(MODERN, true)) ?? (await initialize());
+    const found = await discover(MODERN, true);
+    return found ?? (options.initialize === false ? end("legacy") : await initialize());
   }
 
   try {
@@ -152,7 +155,7 @@ export async function probeServer(call: Call, options: ProbeOptions = {}): Promi
     });
     if (probe.verdict === "modern") probe.push = modernPush(probe.capabilities);
     onVerdict?.(probe);
-    if (probe.verdict === "legacy" && push)
+    if (probe.verdict === "legacy" && push && options.initialize !== false)
       probe.push = await probePush(call, sessionFields(sessions.at(-1), probe.version), timeout);
     return probe;
   } finally {

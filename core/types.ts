@@ -4,6 +4,7 @@
  * Words: *up* is towards the server, *down* towards the client. *Legacy* are the revisions 2024-11-05 to 2025-11-25
  * (they open with `initialize`), *modern* is 2026-07-28 and later (every request stands alone).
  */
+import type { Deadlines } from "./deadlines.ts";
 import type { ProxyError } from "./errors.ts";
 import type { Logger } from "./log.ts";
 import type { Sealer } from "./seal.ts";
@@ -135,6 +136,8 @@ export interface Mount extends Slots {
   readonly transport: "http" | "sse" | "stdio";
   /** The server's URL without user, password and query, or `stdio`: fit for a log. */
   readonly upstream: string;
+  /** Which revisions its server speaks, where the configuration says so. */
+  readonly era: Era | "auto";
   /** Who checks the callers' tokens: with `"passthrough"` the server does, and their `Authorization` goes on to it. */
   readonly auth: "passthrough" | undefined;
   /** Its limits in time, with the defaults where its configuration says nothing. */
@@ -154,8 +157,8 @@ export interface Outline {
 export interface Exchange extends Slots {
   /** Unique in this process, and fit for a header and a log. */
   readonly id: string;
-  /** `proxy`: a plugin opened it with `app.call`; no client waits for it. */
-  readonly origin: "client" | "proxy";
+  /** `proxy`: a plugin opened it with `app.call`; no client waits for it. `probe`: so, to find out what the server is; nothing translates. */
+  readonly origin: "client" | "proxy" | "probe";
   readonly mount: Mount;
   readonly request: RequestHead;
   readonly principal: Principal;
@@ -173,6 +176,8 @@ export interface Exchange extends Slots {
   readonly log: Logger;
   /** Aborts when the client is gone. What that means for the server is the `forward` hooks' decision. */
   readonly signal: AbortSignal;
+  /** For a `forward` hook that answers by itself: calls `run`, once at most, when nobody waits for the answer to `request` any more. */
+  whenLeft(request: UpstreamRequest, run: () => void): void;
   /** Calls `run` about every `ms` milliseconds until the exchange ends. One timer serves all exchanges, so the first call may come early. */
   every(ms: number, run: () => void): void;
 }
@@ -291,6 +296,8 @@ export interface CallAs {
   /** @default ANONYMOUS */
   principal?: Principal;
   reason: string;
+  /** It is asked what the server is: no hook may answer for it, or translate. @default false */
+  probe?: boolean;
 }
 
 /** One plugin's view of the proxy. */
@@ -306,6 +313,8 @@ export interface App {
   readonly store: Store;
   /** Makes tokens that clients carry and only this proxy, and those with the same secret, can read. */
   readonly sealer: Sealer;
+  /** Time limits, at the price of no timer each. */
+  readonly deadlines: Deadlines;
   /** Adds a route. @throws ProxyError `PATH_TAKEN` when something else serves it, `BAD_OPTION` when it is not classified */
   route(route: Route): void;
   /** Calls `run` about every `ms` milliseconds until the proxy closes, never twice at once. Does not keep the process alive. */
@@ -429,6 +438,11 @@ interface AnyServerConfig {
    * stands in place of the last segment. Without it, and without a `path`, the plugin `mounts` gives `/{server}/sse`.
    */
   ssePath?: string | string[];
+  /**
+   * Which revisions it speaks: `"legacy"` 2024-11-05 to 2025-11-25, `"modern"` 2026-07-28 and later, and nothing else. Clients of
+   * the other era are translated for. @default "auto": it is asked
+   */
+  era?: Era | "auto";
   /** Added to the root list, for this server only. */
   plugins?: PluginOption;
   timeouts?: Timeouts;

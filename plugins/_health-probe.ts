@@ -28,7 +28,7 @@ async function runProbe(app: App, mount: Mount, settings: HealthSettings): Promi
   const { timeout, interval, push } = settings.of(mount.server);
   const now = performance.now();
   const isLegacy = state.probe?.verdict === "legacy" && now - state.discoveredAt < HORIZON;
-  const found = await probeServer((request) => app.call(mount, request, { reason: "health probe" }), {
+  const found = await probeServer((request) => app.call(mount, request, { reason: "health probe", probe: true }), {
     timeout,
     transport: mount.transport,
     push: push && state.wantsPush(now, interval),

@@ -56,7 +56,7 @@ export function breaker(options: BreakerOptions = {}): Plugin {
     },
     forward(exchange, request, next) {
       const state = exchange.mount.get(slot)!;
-      const isProbe = exchange.origin === "proxy";
+      const isProbe = exchange.origin !== "client";
       if (!state.isOpen) {
         if (isProbe || request.method !== "POST") return next(request);
         return next(request).then(state.answered, state.failed);

@@ -42,7 +42,7 @@ export function oauthRelay(options: OAuthRelayOptions = {}): Plugin {
     async forward(exchange, request, next) {
       const answer = await next(request);
       const { status, headers } = answer;
-      if ((status !== 401 && status !== 403) || exchange.origin === "proxy") return answer;
+      if ((status !== 401 && status !== 403) || exchange.origin !== "client") return answer;
       headers.set("cache-control", "no-store");
       const fields = [...headers].filter(([name]) => name.toLowerCase() === "www-authenticate");
       headers.delete("www-authenticate");

@@ -42,7 +42,7 @@ export function retry(options: RetryOptions = {}): Plugin {
     },
     forward(exchange, request, next) {
       // A plugin's own call wants to know how the server is.
-      if (exchange.origin === "proxy") return next(request);
+      if (exchange.origin !== "client") return next(request);
       const { app, budget } = exchange.mount.get(slot)!;
       const bucket = budget.earn(exchange.principal.id);
       const startedAt = performance.now();

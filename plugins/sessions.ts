@@ -70,7 +70,7 @@ export function sessions(options: SessionsOptions = {}): Plugin {
       return found ? found.enter(exchange) : openAgain(exchange, token, version === null);
     },
     forward(exchange, request, next) {
-      if (exchange.origin === "proxy") return next(request);
+      if (exchange.origin !== "client") return next(request);
       const outline = outlineOf(exchange, request);
       if (exchange.client.era === "modern") {
         request.headers.delete(SESSION_ID);

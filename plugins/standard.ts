@@ -1,5 +1,6 @@
 import type { Plugin } from "../core/index.ts";
 import { breaker } from "./breaker.ts";
+import { bridge } from "./bridge.ts";
 import { hostGuard } from "./host-guard.ts";
 import { health } from "./health.ts";
 import { mounts } from "./mounts.ts";
@@ -30,5 +31,7 @@ export function standard(): Plugin[] {
     // Around the breaker, so that each attempt counts there.
     retry(),
     breaker(),
+    // Innermost: to all others the server is of the client's era.
+    bridge(),
   ];
 }

@@ -68,7 +68,7 @@ export function timeout(options: TimeoutOptions = {}): Plugin {
     // Without limits of its own it stays out of the way of requests.
     ...((tools.length > 0 || methods.length > 0 || total > 0) && {
       forward(exchange, request, next) {
-        if (exchange.origin === "proxy" || request.method !== "POST") return next(request);
+        if (exchange.origin !== "client" || request.method !== "POST") return next(request);
         const timeouts = limitsOf(exchange, request, tools, methods, total);
         return next(timeouts ? { ...request, timeouts: { ...timeouts, ...request.timeouts } } : request);
       },

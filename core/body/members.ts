@@ -59,6 +59,22 @@ export function findElements(bytes: Buffer): readonly Span[] | undefined {
   return elements && walker.at === bytes.length ? elements : undefined;
 }
 
+/** The members of one object, in their order; `undefined` when it is none. */
+export function findShallow(bytes: Buffer): (readonly [key: string, value: Span])[] | undefined {
+  const walker = new Walker(bytes);
+  walker.space();
+  if (bytes[walker.at] !== OPEN_OBJECT) return undefined;
+  const members: (readonly [string, Span])[] = [];
+  try {
+    if (!walker.object({}, "", (key, span) => members.push([key, span]))) return undefined;
+  } catch {
+    // A key with an escape that JSON does not know.
+    return undefined;
+  }
+  walker.space();
+  return walker.at === bytes.length ? members : undefined;
+}
+
 /**
  * Where the numeric id of a large response stands, found at its edges. Only for a text without a `method` key; a message with
  * two ids is no message.
@@ -102,8 +118,8 @@ class Walker {
     while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) byte = this.#bytes[++this.at];
   }
 
-  /** @returns false when it does not end, or is no object */
-  object(wanted: Wanted, path: string): boolean {
+  /** @param each takes every member @returns false when it does not end, or is no object */
+  object(wanted: Wanted, path: string, each?: (key: string, span: Span) => void): boolean {
     this.at++;
     this.space();
     if (this.#bytes[this.at] === CLOSE_OBJECT) return Boolean(++this.at);
@@ -119,6 +135,7 @@ class Walker {
       const isObject = typeof inner === "object" && this.#bytes[from] === OPEN_OBJECT;
       if (!(isObject ? this.object(inner, `${path}${key}.`) : this.#skip())) return false;
       if (inner !== undefined) this.found.set(path + key, [from, this.at]);
+      each?.(key, [from, this.at]);
       this.space();
       const byte = this.#bytes[this.at++];
       if (byte === CLOSE_OBJECT) return true;

@@ -34,7 +34,7 @@ export function doctorPlugin(): { plugin: Plugin; app(): App } {
 
 /** Never rejects. */
 export async function diagnose(app: App, mount: Mount, config: ServerConfig, limits: DoctorLimits): Promise<Diagnosis> {
-  const call: Call = (request) => app.call(mount, request, { reason: "doctor" });
+  const call: Call = (request) => app.call(mount, request, { reason: "doctor", probe: true });
   const probe = await examine(call, mount, config, limits.probe);
   const { verdict } = probe;
   const found: Omit<Diagnosis, "advice"> = {

@@ -1,7 +1,7 @@
 /** Back-pressure of a channel: while one of its streams is not read, neither is the server. */
 import type { Deadlines } from "../deadlines.ts";
 import { ProxyError } from "../errors.ts";
-import type { ChannelCall } from "./channel-call.ts";
+import type { PendingAnswer } from "../pending-answer.ts";
 
 /** How long a stream that is not read may hold up others, in milliseconds. */
 const PATIENCE = 10_000;
@@ -9,7 +9,7 @@ const PATIENCE = 10_000;
 /** A stream with more in it than its reader takes. */
 export interface Holder {
   /** The request that it answers, if it does. */
-  call?: ChannelCall;
+  call?: PendingAnswer;
   cut(error: ProxyError): void;
 }
 
@@ -21,11 +21,11 @@ interface HoldsOptions {
 
 export class Holds {
   readonly #options: HoldsOptions;
-  readonly #othersWait: (than: ChannelCall | undefined) => boolean;
+  readonly #othersWait: (than: PendingAnswer | undefined) => boolean;
   readonly #full = new Set<Holder>();
 
   /** @param othersWait whether a request other than this waits for its answer */
-  constructor(options: HoldsOptions, othersWait: (than: ChannelCall | undefined) => boolean) {
+  constructor(options: HoldsOptions, othersWait: (than: PendingAnswer | undefined) => boolean) {
     this.#options = options;
     this.#othersWait = othersWait;
   }

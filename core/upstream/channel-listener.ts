@@ -3,7 +3,7 @@ import { StreamBody } from "../body/body.ts";
 import { HeaderList } from "../headers.ts";
 import type { Answer } from "../types.ts";
 import type { Holder, Holds } from "./channel-holds.ts";
-import { EventQueue } from "./event-queue.ts";
+import { EventQueue } from "../body/event-queue.ts";
 import type { ProxyError } from "../errors.ts";
 import type { OnAbort } from "./wire.ts";
 

@@ -5,7 +5,7 @@ import { writeMessage } from "../body/message.ts";
 import { ProxyError } from "../errors.ts";
 import type { Answer, UpstreamRequest } from "../types.ts";
 import { keyOf } from "./channel-asked.ts";
-import { type CallEnd, ChannelCall, type DescribeHead } from "./channel-call.ts";
+import { type CallEnd, PendingAnswer, type DescribeHead } from "../pending-answer.ts";
 import type { Channel, Pending } from "./channel.ts";
 import type { Holder } from "./channel-holds.ts";
 import { Listener } from "./channel-listener.ts";
@@ -149,7 +149,7 @@ export class ChannelSession {
     const { server, deadlines, timeouts, kind } = channel.options;
     const id = channel.nextId();
     const token = members.get("params._meta.progressToken");
-    const call = new ChannelCall({
+    const call = new PendingAnswer({
       server,
       deadlines,
       timeouts: {

@@ -16,7 +16,7 @@ import { ProxyError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Timeouts } from "../types.ts";
 import { Asked, keyOf } from "./channel-asked.ts";
-import type { ChannelCall } from "./channel-call.ts";
+import type { PendingAnswer } from "../pending-answer.ts";
 import { Holds } from "./channel-holds.ts";
 import { ChannelSession } from "./channel-session.ts";
 
@@ -53,7 +53,7 @@ export interface Pending {
   /** The client's progress token, as it wrote it. */
   readonly token: string | undefined;
   readonly session: ChannelSession;
-  readonly call: ChannelCall;
+  readonly call: PendingAnswer;
 }
 
 /** Requests under way, those that nobody waits for any longer included. */

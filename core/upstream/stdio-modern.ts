@@ -5,7 +5,7 @@ import { mentionsClient } from "../clients.ts";
 import { decideEra, eraOf } from "../era.ts";
 import { isProxyError } from "../errors.ts";
 import type { Answer, Message } from "../types.ts";
-import type { DescribeHead } from "./channel-call.ts";
+import type { DescribeHead } from "../pending-answer.ts";
 import type { ChannelRequest, ChannelSession } from "./channel-session.ts";
 import type { StartWorker, Worker } from "./stdio-worker.ts";
 import type { OnAbort } from "./wire.ts";

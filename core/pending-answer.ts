@@ -1,10 +1,10 @@
-/** One request that waits for its answer on a channel: which form the answer takes, and how long it is waited for. */
-import { BytesBody, StreamBody, empty } from "../body/body.ts";
-import type { Deadline, Deadlines } from "../deadlines.ts";
-import { ProxyError } from "../errors.ts";
-import { HeaderList } from "../headers.ts";
-import type { Answer, RequestTimeouts } from "../types.ts";
-import { EventQueue } from "./event-queue.ts";
+/** One request that waits for its answer: which form the answer takes, and how long it is waited for. */
+import { BytesBody, StreamBody, empty } from "./body/body.ts";
+import type { Deadline, Deadlines } from "./deadlines.ts";
+import { ProxyError } from "./errors.ts";
+import { HeaderList } from "./headers.ts";
+import type { Answer, RequestTimeouts } from "./types.ts";
+import { EventQueue } from "./body/event-queue.ts";
 
 /** A response that is not there after this long becomes an event stream, so that whoever waits is kept company. */
 const STREAM_AFTER = 1000;
@@ -33,7 +33,7 @@ export interface CallOptions {
   onRoom(): void;
 }
 
-export class ChannelCall {
+export class PendingAnswer {
   readonly answer: Promise<Answer>;
   readonly #options: CallOptions;
   readonly #queue: EventQueue;

@@ -1,6 +1,6 @@
 /** An event stream that this proxy makes of messages: a body that others read at their own pace. */
-import type { Receiver, Source } from "../body/body.ts";
-import { joinChunks } from "../body/sse.ts";
+import type { Receiver, Source } from "./body.ts";
+import { joinChunks } from "./sse.ts";
 import type { ProxyError } from "../errors.ts";
 
 /** Bytes that may wait for whoever reads; more, and the queue says that it is full. */
