@@ -15,7 +15,7 @@ import { MessageReader, type ServerMessage } from "../messages.ts";
 export interface ListenSession {
   readonly host: BridgeHost;
   /** What the server said of itself. */
-  readonly server: { readonly capabilities: Json } | undefined;
+  readonly server: { readonly capabilities: Json; readonly subscribes: boolean } | undefined;
   /** @param params without an envelope */
   request(method: string, params: JsonObject, id: string): Partial<UpstreamRequest>;
   /** @throws ProxyError */
@@ -25,8 +25,8 @@ export interface ListenSession {
 /** Told by a {@link ListenStream} that was acknowledged. */
 export interface ListenTaker {
   change(message: ServerMessage): void;
-  /** The server ended it, or it broke. @param detail for a log */
-  over(stream: ListenStream, detail: string): void;
+  /** The server ended it, or it broke. */
+  over(stream: ListenStream): void;
 }
 
 /** Where the server sets no limit, in milliseconds. */
@@ -48,7 +48,8 @@ export class ListenStream {
   #refused: ((error: ProxyError) => void) | undefined;
   /** What the server said that it will tell; nothing before it did. */
   honored: ChangeFilter | undefined;
-  #over = false;
+  /** How it ended, for a log. */
+  ended: string | undefined;
 
   constructor(session: ListenSession, taker: ListenTaker, filter: ChangeFilter, id: string) {
     this.#session = session;
@@ -98,7 +99,7 @@ export class ListenStream {
         fail: (error) => this.#fail(error),
       });
       // oxlint-disable-next-line no-unnecessary-condition -- it may have been closed meanwhile
-      if (this.#over) this.#reader.abort();
+      if (this.ended !== undefined) this.#reader.abort();
       else this.#reader.start();
     } catch (cause) {
       this.#fail(cause instanceof ProxyError ? cause : this.#error("INTERNAL", String(cause)));
@@ -134,13 +135,13 @@ export class ListenStream {
   }
 
   #fail(error: ProxyError): void {
-    if (this.#over) return;
-    this.#over = true;
+    if (this.ended !== undefined) return;
+    this.ended = error.toLog();
     this.#reader?.abort();
     this.#controller.abort();
     const refused = this.#refused;
     if (refused) refused(error);
-    else if (error.code !== "CLIENT_GONE") this.#taker.over(this, error.toLog());
+    else if (error.code !== "CLIENT_GONE") this.#taker.over(this);
   }
 
   #error(code: ConstructorParameters<typeof ProxyError>[0], detail?: string): ProxyError {

@@ -5,9 +5,9 @@
  *   GET, resources/subscribe, resources/unsubscribe ▶ what is wished ▶ a new listen stream, and when that is acknowledged the
  *   end of the old one. The stream breaks ▶ after a while another, and then one notification for each thing that may have changed.
  */
-import { type Answer, type Deadline, ProxyError, type RpcError } from "../../../core/index.ts";
+import { type Answer, type Deadline, ProxyError } from "../../../core/index.ts";
 import { ChangeStream } from "../change-stream.ts";
-import { ChangeFilter, isChange, subjectOf, takesSubscriptions, unstamp } from "../changes.ts";
+import { ChangeFilter, isChange, subjectOf, unstamp } from "../changes.ts";
 import { ServerMessage } from "../messages.ts";
 import { type ListenSession, ListenStream } from "./listen-stream.ts";
 
@@ -48,7 +48,7 @@ export class Listening {
 
   /** The client opens its event stream; one that it had ends. @throws ProxyError `METHOD_NOT_ALLOWED` where nothing can come */
   async get(): Promise<Answer> {
-    if (this.#wish().isEmpty && !this.#canSubscribe)
+    if (this.#wish().isEmpty && !this.canSubscribe)
       throw new ProxyError("METHOD_NOT_ALLOWED", { headers: { allow: "POST, DELETE" } });
     const answer = this.#changes.open(() => this.#again?.cancel());
     let wait: Deadline | undefined;
@@ -62,16 +62,19 @@ export class Listening {
     return answer;
   }
 
+  get canSubscribe(): boolean {
+    return this.#session.server?.subscribes ?? false;
+  }
+
   /**
-   * `resources/subscribe`: answered when the server has acknowledged.
+   * `resources/subscribe`.
    *
-   * @returns why not @throws ProxyError
+   * @returns whether the server has acknowledged it @throws ProxyError
    */
-  async subscribe(uri: string): Promise<RpcError | undefined> {
-    if (!this.#canSubscribe) return UNKNOWN;
-    if (this.#uris.size >= MAX_URIS && !this.#uris.has(uri))
-      return { code: -32_603, message: `This session has subscribed to ${MAX_URIS} resources, and can have no more.` };
+  async subscribe(uri: string): Promise<boolean> {
     const isNew = !this.#uris.has(uri);
+    if (isNew && this.#uris.size >= MAX_URIS)
+      throw new ProxyError("RATE_LIMITED", { hint: `A session can subscribe to ${MAX_URIS} resources.` });
     this.#uris.add(uri);
     try {
       await this.#listen();
@@ -79,18 +82,16 @@ export class Listening {
       if (isNew) this.#uris.delete(uri);
       throw cause;
     }
-    if (this.#stream?.honored?.uris.includes(uri)) return undefined;
+    if (this.#stream?.honored?.uris.includes(uri)) return true;
     this.#uris.delete(uri);
-    return UNKNOWN;
+    return false;
   }
 
-  /** `resources/unsubscribe`. @returns why not */
-  async unsubscribe(uri: string): Promise<RpcError | undefined> {
-    if (!this.#canSubscribe) return UNKNOWN;
+  /** `resources/unsubscribe`. */
+  async unsubscribe(uri: string): Promise<void> {
     this.#uris.delete(uri);
     // A stream that tells too much is no reason to refuse; the next one will not.
     await this.#listen().catch((cause: unknown) => this.#log(String(cause)));
-    return undefined;
   }
 
   /** The session is over. */
@@ -100,10 +101,6 @@ export class Listening {
     this.#stream?.close();
     this.#stream = undefined;
     this.#changes.end();
-  }
-
-  get #canSubscribe(): boolean {
-    return takesSubscriptions(this.#session.server?.capabilities ?? {});
   }
 
   /** What the client should be told, as far as the server can. */
@@ -130,7 +127,7 @@ export class Listening {
     }
     const stream = new ListenStream(
       this.#session,
-      { change: (message) => this.#tell(message), over: (ended, detail) => this.#over(ended, detail) },
+      { change: (message) => this.#tell(message), over: (ended) => this.#over(ended) },
       wish,
       `listen:${++this.#lastId}`,
     );
@@ -146,6 +143,7 @@ export class Listening {
       this.#tell(ServerMessage.read(text)!);
     // It will never say anything.
     if (honored.isEmpty) stream.close();
+    else if (stream.ended !== undefined) this.#over(stream);
   }
 
   #tell(message: ServerMessage): void {
@@ -153,13 +151,13 @@ export class Listening {
   }
 
   /** A stream that was acknowledged is over, and nobody here wanted it to be. */
-  #over(stream: ListenStream, detail: string): void {
+  #over(stream: ListenStream): void {
     if (this.#stream !== stream || this.#ended) return;
     // A server that has nothing to tell acknowledges that, and ends the stream at once: so would the next one.
     if (stream.honored!.isEmpty) return;
     this.#stream = undefined;
     if (performance.now() - this.#openedAt >= GOOD) this.#failures = 0;
-    this.#broke(detail);
+    this.#broke(stream.ended!);
   }
 
   #broke(detail: string): void {
@@ -187,6 +185,3 @@ export class Listening {
     app.log.debug(() => `${mount.server}: changes are not told to a client at the moment: ${detail}`);
   }
 }
-
-/** As a server answers that has no subscriptions. */
-const UNKNOWN: RpcError = { code: -32_601, message: "Method not found" };

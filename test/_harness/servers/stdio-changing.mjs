@@ -22,8 +22,14 @@ async function legacy() {
   const types = await import("@modelcontextprotocol/sdk/types.js");
   const uris = new Set();
   const server = new Server(INFO, { capabilities: CAPABILITIES });
-  server.setRequestHandler(types.SubscribeRequestSchema, ({ params }) => void uris.add(params.uri) ?? {});
-  server.setRequestHandler(types.UnsubscribeRequestSchema, ({ params }) => void uris.delete(params.uri) ?? {});
+  server.setRequestHandler(types.SubscribeRequestSchema, ({ params }) => {
+    uris.add(params.uri);
+    return {};
+  });
+  server.setRequestHandler(types.UnsubscribeRequestSchema, ({ params }) => {
+    uris.delete(params.uri);
+    return {};
+  });
   server.setRequestHandler(types.CallToolRequestSchema, ({ params }) =>
     change(server, params.arguments.what, (uri) => uris.has(uri)),
   );
