@@ -135,7 +135,7 @@ test("a stop of the proxy completes every stream, with the id as the client wrot
   await use(server);
   const servers = { raw: { url: `${server.url}/mcp`, path: "/mcp", ...MODERN }, stdio: { ...CHANGING, ...MODERN } };
   const cwd = folderWith({ "penstock.config.json": { servers } });
-  const cli = await use(startCli(["--port", "0"], { cwd }));
+  const cli = await use(startCli(["--port", "0"], { cwd, runs: true }));
   const client = await use(rawClient(cli.port));
   client.send(listen("12345678901234567890"));
   await client.receive(/acknowledged/);
