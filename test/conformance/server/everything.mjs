@@ -43,6 +43,7 @@ export function everythingServer() {
   server.setRequestHandler(types.ListToolsRequestSchema, () => ({ tools: listedTools }));
   const callOf = (name, extra) => ({
     capabilities: server.getClientCapabilities() ?? {},
+    signal: extra.signal,
     closeStream: extra.closeSSEStream,
     async log(data) {
       if (LEVELS.indexOf("info") < LEVELS.indexOf(level)) return;

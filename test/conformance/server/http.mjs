@@ -57,6 +57,18 @@ function streamable() {
   };
 }
 
+/** Every request stands alone. */
+function stateless() {
+  return async (request, response) => {
+    if (request.method !== "POST") return refuse(response, 405, "Method not allowed");
+    const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: undefined });
+    const server = everythingServer();
+    response.on("close", () => void server.close());
+    await server.connect(transport);
+    await transport.handleRequest(request, response);
+  };
+}
+
 function sse() {
   const sessions = new Map();
   return async (request, response) => {
@@ -73,7 +85,7 @@ function sse() {
 
 /** Each request goes to the server of its era. */
 function dual() {
-  const [legacy, modern] = [streamable(), toNodeHandler(modernHandler())];
+  const [legacy, modern] = [streamable(), toNodeHandler(modernHandler("reject"))];
   return async (request, response) => {
     if (request.method !== "POST") return legacy(request, response);
     const body = JSON.parse(await text(request));
@@ -82,9 +94,16 @@ function dual() {
   };
 }
 
-const HANDLERS = { http: streamable, sse, dual, modern: () => toNodeHandler(modernHandler()) };
+const HANDLERS = {
+  http: streamable,
+  stateless,
+  sse,
+  dual,
+  "dual-stateless": () => toNodeHandler(modernHandler("stateless")),
+  modern: () => toNodeHandler(modernHandler("reject")),
+};
 
-/** @param transport `http`, `dual` or `modern` at `/mcp`, `sse` at `/sse` @param then is told the URL */
+/** @param transport one of the names above; `sse` is at `/sse`, all others at `/mcp` @param then is told the URL */
 export function listen(transport, then) {
   const handle = HANDLERS[transport]();
   const server = createServer((request, response) => {

@@ -1,4 +1,7 @@
-/** The same server for 2026-07-28 (SDK v2). Each request has its own; over stdio each connection. */
+/**
+ * The same server for 2026-07-28 (SDK v2). Each request has its own; over stdio each connection. Where the SDK serves older clients with
+ * it, it asks them what this revision has returned to it.
+ */
 import {
   createMcpHandler,
   createRequestStateCodec,
@@ -22,12 +25,13 @@ class InputRequired extends Error {
   }
 }
 
-function callOf(name, { mcpReq }, changed) {
+function callOf(name, { mcpReq }, server, changed) {
   // Of this round, and of those before it.
   const given = { ...mcpReq.requestState(), ...mcpReq.inputResponses };
   return {
-    capabilities: mcpReq.envelope["io.modelcontextprotocol/clientCapabilities"],
+    capabilities: server.getClientCapabilities() ?? {},
     changed,
+    signal: mcpReq.signal,
     log: (data) => mcpReq.log("info", data, name),
     async progress(progress, total) {
       const progressToken = mcpReq._meta?.progressToken;
@@ -69,12 +73,12 @@ function modernServer(changed) {
       requestState: { verify: state.verify },
     },
   );
+  const { server } = mcp;
   // Registered, so that the SDK knows which arguments are repeated in headers.
   for (const [name, { description, inputSchema = nothing, run }] of Object.entries(tools))
     mcp.registerTool(name, { description, inputSchema: fromJsonSchema(inputSchema) }, (args, context) =>
-      orInput(() => run(callOf(name, context, changed), args)),
+      orInput(() => run(callOf(name, context, server, changed), args)),
     );
-  const { server } = mcp;
   server.setRequestHandler("completion/complete", ({ params: { argument } }) => {
     const values = ["paris", "park", "party"].filter((one) => one.startsWith(argument.value));
     return { completion: { values, total: values.length, hasMore: false } };
@@ -95,17 +99,17 @@ function modernServer(changed) {
     const prompt = prompts[params.name];
     if (!prompt) throw new ProtocolError(INVALID_PARAMS, `Prompt ${params.name} not found`);
     return orInput(async () => ({
-      messages: await prompt.messages(params.arguments ?? {}, callOf(params.name, context, changed)),
+      messages: await prompt.messages(params.arguments ?? {}, callOf(params.name, context, server, changed)),
     }));
   });
   return mcp;
 }
 
-/** A server that speaks 2026-07-28 and nothing else, over HTTP. */
-export function modernHandler() {
+/** Over HTTP. @param legacy `reject`: it speaks 2026-07-28 and nothing else; `stateless`: older clients are served request by request */
+export function modernHandler(legacy) {
   const { notify, ...handler } = createMcpHandler(
     () => modernServer((list) => (list === "tools" ? notify.toolsChanged() : notify.promptsChanged())),
-    { legacy: "reject" },
+    { legacy },
   );
   return handler;
 }

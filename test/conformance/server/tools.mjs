@@ -1,6 +1,6 @@
 /**
  * The tools that the suite's server scenarios call, by name, for servers of both eras. `run` is given the call and its arguments. A call has
- * `log(data)`, `progress(step, total)`, `changed("tools" | "prompts")`, the client's `capabilities`, `closeStream()`, and
+ * `log(data)`, `progress(step, total)`, `changed("tools" | "prompts")`, a `signal`, the client's `capabilities`, `closeStream()`, and
  * `ask(requests, { state })`, which gives the answers by the names of the requests.
  *
  * A server of 2026-07-28 runs a tool again with each answer (Multi Round-Trip Requests), so nothing may be done before the last `ask`.
@@ -13,6 +13,11 @@ const string = { type: "string" };
 export const nothing = { type: "object", properties: {} };
 /** The scenarios ask for steps that can be told apart. */
 const STEP_MS = 50;
+
+/** Names of calls of `wait` that were cancelled: requests of 2026-07-28 have nothing in common but the process. */
+const cancelled = new Set();
+/** Longer than any test waits. */
+const WAIT_MS = 20_000;
 
 const said = (value) => ({ content: [text(value)] });
 const needs = (name) => ({ type: "object", properties: { [name]: string }, required: [name] });
@@ -259,6 +264,21 @@ export const tools = {
       properties: { region: { ...string, "x-mcp-header": "Region" }, level: { type: "integer" } },
     },
     run: (_call, { region }) => said(`region=${region}`),
+  },
+  wait: {
+    description: "Reports progress, then waits to be cancelled. No scenario asks for it",
+    inputSchema: needs("name"),
+    async run({ progress, signal }, { name }) {
+      signal.addEventListener("abort", () => cancelled.add(name));
+      await progress(1, 2);
+      await pause(WAIT_MS, undefined, { signal, ref: false }).catch(() => {});
+      return said("waited");
+    },
+  },
+  was_cancelled: {
+    description: "Tells whether a call of `wait` was cancelled",
+    inputSchema: needs("name"),
+    run: (_call, { name }) => said(String(cancelled.has(name))),
   },
 };
 
