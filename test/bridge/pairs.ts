@@ -53,7 +53,7 @@ export const SERVERS: readonly ServerKind[] = [
     cannot: {
       features: ALONE,
       of: "legacy",
-      note: "A server of SDK v2 that serves older clients too (the default of `createMcpHandler`) cannot, for these: it serves them without sessions. `era: \"modern\"` has Penstock translate instead.",
+      note: 'A server of SDK v2 that serves older clients too (the default of `createMcpHandler`) cannot, for these: it serves them without sessions. `era: "modern"` has Penstock translate instead.',
     },
   },
   { name: "sse", transport: "HTTP+SSE" },

@@ -93,7 +93,7 @@ async function connectV1(target: Target, sse: boolean): Promise<SdkClient> {
       return textOf(await client.callTool({ name, arguments: args }, undefined, { timeout: TIMEOUT_MS, ...options }));
     },
     close: () => client.close(),
-  } satisfies SdkClient);
+  });
 }
 
 async function connectV2(mode: Exclude<Sdk, "v1">, target: Target): Promise<SdkClient> {
@@ -124,7 +124,7 @@ async function connectV2(mode: Exclude<Sdk, "v1">, target: Target): Promise<SdkC
       return textOf(await client.callTool({ name, arguments: args, ..._meta }, { timeout: TIMEOUT_MS, ...options }));
     },
     close: () => client.close(),
-  } satisfies SdkClient);
+  });
 }
 
 async function orClose(client: { close(): Promise<void> }, connecting: Promise<void>): Promise<void> {

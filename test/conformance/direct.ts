@@ -38,8 +38,7 @@ export type ClientName = (typeof CLIENTS)[number];
 /** Logins need a proxy that passes them on or has its own, which is another matter than eras. */
 const isLogin = (scenario: string) => scenario.startsWith("auth/");
 
-export const isBridged = (client: ClientName, version: Version) =>
-  client.endsWith("legacy") !== version < "2026-07-28";
+export const isBridged = (client: ClientName, version: Version) => client.endsWith("legacy") !== version < "2026-07-28";
 
 const program = (name: string, client: ClientName) => [
   process.execPath,
