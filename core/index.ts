@@ -1,6 +1,6 @@
 /** The public names of `mcp-penstock`. */
 export { createPenstock } from "./app.ts";
-export { ask, describeFailure } from "./ask.ts";
+export { ask, describeFailure, mediaType, outageOf } from "./ask.ts";
 export type { Call, Reply as CallReply } from "./ask.ts";
 export type { Penstock, PenstockOptions } from "./app.ts";
 export { collect, discard, empty, fromResponse, json, readJson, sse } from "./body/body.ts";
@@ -31,14 +31,14 @@ export { messagesPath } from "./paths.ts";
 export type { PathClaim } from "./paths.ts";
 export { PendingAnswer } from "./pending-answer.ts";
 export type { CallEnd, CallOptions, DescribeHead } from "./pending-answer.ts";
-export { probeServer } from "./probe.ts";
+export { probeServer, versionsIn } from "./probe.ts";
 export type { Probe, ProbeOptions } from "./probe.ts";
 export { refusedStream } from "./probe-stream.ts";
 export type { Push } from "./probe-stream.ts";
 export { isLoopbackAddress, isLoopbackHost, mountUrl } from "./public-url.ts";
 export { createRedactor } from "./redact.ts";
 export type { Redactor } from "./redact.ts";
-export { createSealer } from "./seal.ts";
+export { createSealer, digest } from "./seal.ts";
 export type { Sealer } from "./seal.ts";
 export { memoryStore } from "./memory-store.ts";
 export type { MemoryStoreOptions } from "./memory-store.ts";
