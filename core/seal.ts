@@ -1,13 +1,5 @@
 /** Tokens that clients carry: encrypted and signed (AES-256-GCM), so that they can neither read nor change them. */
-import {
-  type KeyObject,
-  createCipheriv,
-  createDecipheriv,
-  createHash,
-  createSecretKey,
-  hkdfSync,
-  randomBytes,
-} from "node:crypto";
+import { type KeyObject, createCipheriv, createDecipheriv, createSecretKey, hkdfSync, randomBytes } from "node:crypto";
 import { ProxyError } from "./errors.ts";
 
 /** Seals and opens texts. */
@@ -92,11 +84,6 @@ export function createSealer(secrets: readonly string[]): Sealer {
       }
     },
   };
-}
-
-/** SHA-256 of a text: it can be compared, and tells nothing of what it was made from. */
-export function digest(text: string | Uint8Array): string {
-  return createHash("sha256").update(text).digest("base64url");
 }
 
 /** A secret that nobody knows. */

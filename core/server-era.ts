@@ -69,6 +69,8 @@ export class ServerEras {
     // Not all mounts at once.
     const horizon = Math.min(this.#horizon, isShort ? STDIO_HORIZON : Number.POSITIVE_INFINITY);
     known[era] = speaks;
+    // A legacy server that is no longer one says so by itself.
+    if (era === "legacy" && speaks) return;
     known.until = performance.now() + horizon * (0.9 + Math.random() / 5);
   }
 

@@ -52,19 +52,22 @@ export function sentBy({ posted }: Exchange, { method: verb, body }: UpstreamReq
 
 /** Whether an answer to a legacy request is what it is for any server: then it is not looked into. */
 export function isOrdinary(answer: Answer, exchange: Exchange, request: UpstreamRequest): boolean {
-  const { status, headers } = answer;
+  const { status } = answer;
   if (status >= 500 || NO_EVIDENCE.includes(status)) return true;
   if (status >= 400) return false;
-  // Over stdio and HTTP+SSE errors have no status of their own.
   const { method, isRequest } = sentBy(exchange, request);
-  return !isRequest || method !== "initialize" || headers.has("mcp-session-id") || isEventStream(headers);
+  return !isRequest || method !== "initialize";
 }
 
 /** @returns `undefined` where nobody was refused anything */
 export async function readRefusal(answer: Answer, sent: Sent): Promise<Refusal | undefined> {
   const { status, headers } = answer;
-  if (sent.verb === "POST" ? !sent.isRequest : sent.verb === "DELETE") return undefined;
+  if (sent.verb === "GET") return { answer, sent, error: undefined };
+  if (!sent.isRequest) return undefined;
   if (headers.has("content-encoding")) return undefined;
+  // Over stdio and HTTP+SSE errors have no status of their own.
+  if (status < 400 && (headers.has("mcp-session-id") || isEventStream(headers)))
+    return { answer, sent, error: undefined };
   const [peeked, bytes] = await peek(answer, status < 400 ? MAX_INITIALIZED : MAX_REFUSAL);
   const isJson = mediaType(headers) === "application/json";
   const response = bytes && isJson ? ServerMessage.read(bytes) : undefined;
@@ -83,10 +86,14 @@ export function namesModernOnly({ error }: Refusal): boolean {
   );
 }
 
-/** Whether a legacy request was refused as a server might that wants an envelope; others have reasons for it too. */
-export function mayBeModernRefusal({ answer: { status }, error, sent }: Refusal): boolean {
+/**
+ * Whether a legacy request was refused as a server might that wants an envelope; others have reasons for it too.
+ *
+ * @param hasServed a legacy client before: then it is the stream that it does not have
+ */
+export function mayBeModernRefusal({ answer: { status }, error, sent }: Refusal, hasServed = false): boolean {
   const { code } = error ?? {};
-  if (sent.verb === "GET") return status === 404 || status === 405;
+  if (sent.verb === "GET") return !hasServed && (status === 404 || status === 405);
   if (sent.method === "initialize") return status >= 400 || error !== undefined;
   return code === -32020 || code === -32021 || code === -32022 || (code === -32602 && status === 400);
 }

@@ -63,8 +63,15 @@ export class EraRouter {
 
   /** @throws ProxyError */
   forward(exchange: Exchange, request: UpstreamRequest, next: Next): Promise<Answer> {
+    // Where callers log in at the server, it may show each of them something else. The credential itself is not kept.
+    const authorization = this.#host.mount.auth === "passthrough" ? request.headers.get("authorization") : null;
+    if (authorization === null) return this.#route({ exchange, request, next, key: "" });
+    return digest(authorization).then((key) => this.#route({ exchange, request, next, key }));
+  }
+
+  #route(going: Going): Promise<Answer> {
     const { eras } = this.#host;
-    const going: Going = { exchange, request, next, key: this.#keyOf(request) };
+    const { exchange, request, next } = going;
     if (exchange.origin === "probe") return this.#overhear(going);
     const era = eraOfRequest(exchange, request);
     const speaks = eras.speaks(era, going.key);
@@ -89,10 +96,14 @@ export class EraRouter {
     const { exchange, request, key } = going;
     const refusal = await readRefusal(answer, sentBy(exchange, request));
     if (!refusal) return answer;
+    if (answer.status < 400 && !refusal.error) {
+      eras.learn("legacy", true, key);
+      return refusal.answer;
+    }
     if (namesModernOnly(refusal) && isPlainlyLegacy(exchange, request)) {
       eras.learn("legacy", false, key);
       eras.learn("modern", true, key);
-    } else if (mayBeModernRefusal(refusal) && eras.mayDoubt(key))
+    } else if (mayBeModernRefusal(refusal, eras.speaks("legacy", key)) && eras.mayDoubt(key))
       await eras.probe("legacy", this.#callOf(exchange, request), key);
     return eras.speaks("legacy", key) === false ? this.#bridge("legacy", going) : refusal.answer;
   }
@@ -171,12 +182,6 @@ export class EraRouter {
     const error = JSON.stringify({ code: -32603, message });
     const text = `{"jsonrpc":"2.0","id":${id},"error":${error}}`;
     return fromResponse(new Response(text, { status, headers: [["content-type", "application/json"], ...kept] }));
-  }
-
-  /** Where callers log in at the server, it may show each of them something else. The credential itself is not kept. */
-  #keyOf({ headers }: UpstreamRequest): string {
-    const authorization = this.#host.mount.auth === "passthrough" ? headers.get("authorization") : null;
-    return authorization === null ? "" : digest(authorization);
   }
 
   /** A question of the proxy's own on behalf of the caller, with the same credential. */

@@ -1,6 +1,7 @@
 /** What a mount makes of its server, from the answers to its questions: MCP 2026-07-28, Versioning, "Era detection". */
 import { describe, expect, test } from "vitest";
-import { ProxyError, type Plugin } from "mcp-penstock";
+import type { ProxyError } from "mcp-penstock";
+import { type Plugin } from "mcp-penstock";
 import { bridge as rawBridge } from "mcp-penstock/plugins/bridge";
 import type { ParsedRequest } from "../_harness/peers.ts";
 import { gate } from "../_harness/peers.ts";
@@ -84,13 +85,16 @@ describe("a modern request waits until the server was asked", () => {
       "-32022 with a mutual version, then a result",
       (() => {
         let asked = 0;
-        return (request: ParsedRequest) =>
-          asked++ === 0 ? MODERN_ONLY(request) : result(DISCOVERED)(request);
+        return (request: ParsedRequest) => (asked++ === 0 ? MODERN_ONLY(request) : result(DISCOVERED)(request));
       })(),
     ],
     ["-32022 with other modern versions only", error(-32022, "400 Bad Request", '{"supported":["2031-01-01"]}')],
   ])("modern: %s; requests go as they are", async (_, discover) => {
-    const { server: up, seen, requests } = await server({ "server/discover": discover, "tools/list": result('{"tools":[]}') });
+    const {
+      server: up,
+      seen,
+      requests,
+    } = await server({ "server/discover": discover, "tools/list": result('{"tools":[]}') });
     const { url } = await use(front(up.url, [bridge()]));
     expect((await modern(url)).status).toBe(200);
     expect((await modern(url)).status).toBe(200);
@@ -110,7 +114,11 @@ describe("a modern request waits until the server was asked", () => {
     ["a page with 404", page("404 Not Found")],
     ["405 without a body", () => "HTTP/1.1 405 No\r\ncontent-length: 0\r\n\r\n"],
   ])("legacy: %s; nothing modern goes to it", async (_, discover) => {
-    const made = await server({ "server/discover": discover, initialize: result(INITIALIZED), "tools/list": result('{"tools":[]}') });
+    const made = await server({
+      "server/discover": discover,
+      initialize: result(INITIALIZED),
+      "tools/list": result('{"tools":[]}'),
+    });
     const { url } = await use(front(made.server.url, [bridge()]));
     const answer = await modern(url);
     expect(answer.status).toBe(200);
@@ -201,7 +209,11 @@ describe("a modern request waits until the server was asked", () => {
     const first = fetch(`${url}/mcp`, {
       method: "POST",
       signal: leaving.signal,
-      headers: { "content-type": "application/json", "mcp-protocol-version": "2026-07-28", "mcp-method": "server/discover" },
+      headers: {
+        "content-type": "application/json",
+        "mcp-protocol-version": "2026-07-28",
+        "mcp-method": "server/discover",
+      },
       body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "server/discover", params: { _meta: ENVELOPE } }),
     }).catch(() => undefined);
     await expect.poll(() => asked).toBe(1);
@@ -237,7 +249,11 @@ describe("a legacy request goes as it is, until it is refused as only a modern s
     ["-32020", error(-32020, "400 Bad Request")],
     ["-32602 with 400", error(-32602, "400 Bad Request")],
   ])("%s may have another reason: a server that answers initialize keeps its legacy clients", async (_, said) => {
-    const made = await server({ initialize: result(INITIALIZED), "tools/call": said, "server/discover": result(DISCOVERED) });
+    const made = await server({
+      initialize: result(INITIALIZED),
+      "tools/call": said,
+      "server/discover": result(DISCOVERED),
+    });
     const { url } = await use(front(made.server.url, [bridge()]));
     for (let i = 0; i < 3; i++) {
       const answer = await legacy(url, "tools/call", { name: "echo" });
@@ -251,7 +267,9 @@ describe("a legacy request goes as it is, until it is refused as only a modern s
   test("a client cannot make others believe that its server is modern", async () => {
     const made = await server({
       "tools/list": (request) =>
-        request.headers["mcp-protocol-version"] === "2026-07-28" ? MODERN_ONLY(request) : result('{"tools":[]}')(request),
+        request.headers["mcp-protocol-version"] === "2026-07-28"
+          ? MODERN_ONLY(request)
+          : result('{"tools":[]}')(request),
       initialize: result(INITIALIZED),
       "server/discover": result(DISCOVERED),
     });
@@ -267,7 +285,10 @@ describe("a legacy request goes as it is, until it is refused as only a modern s
       "tools/list": () => `HTTP/1.1 404 No\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n${text}`,
     });
     const { url } = await use(front(made.server.url, [bridge()]));
-    made.server.connection(0).then((connection) => connection.ended).catch(() => {});
+    made.server
+      .connection(0)
+      .then((connection) => connection.ended)
+      .catch(() => {});
     const answer = legacy(url, "tools/list");
     await expect.poll(() => made.seen.length).toBe(1);
     (await made.server.connection()).fin();
@@ -279,9 +300,12 @@ describe("servers that become others", () => {
   test("modern, then legacy: a request that it refuses is bridged", async () => {
     let isModern = true;
     const made = await server({
-      "server/discover": (request) => (isModern ? result(DISCOVERED)(request) : error(-32000, "400 Bad Request")(request)),
+      "server/discover": (request) =>
+        isModern ? result(DISCOVERED)(request) : error(-32000, "400 Bad Request")(request),
       "tools/list": (request) =>
-        isModern || !request.headers["mcp-method"] ? result('{"tools":[]}')(request) : error(-32000, "400 Bad Request")(request),
+        isModern || !request.headers["mcp-method"]
+          ? result('{"tools":[]}')(request)
+          : error(-32000, "400 Bad Request")(request),
       initialize: result(INITIALIZED),
     });
     const { url } = await use(front(made.server.url, [bridge()]));
@@ -316,7 +340,7 @@ describe("real servers", () => {
   });
 
   test("a server of both eras serves both as they are", async () => {
-    const both = await use(startModernServer({ legacy: true } as never));
+    const both = await use(startModernServer({ legacy: "stateless" }));
     const { url } = await use(front(both.url.replace(/\/mcp$/, ""), [bridge()]));
     expect((await modern(url, "tools/call", { name: "echo", arguments: { text: "hi" } })).status).toBe(200);
   });
