@@ -43,7 +43,7 @@ async function server(answers: Partial<Record<string, Answerer>>) {
       if (request.body && idOf(request) === undefined) return "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
       return request.body ? error(-32601, "404 Not Found")(request) : page("405 No")(request);
     },
-    { discovers: true },
+    { discovers: true, handshakes: true },
   );
   await use(made.server);
   /** Requests with an envelope, but for the question itself. */
