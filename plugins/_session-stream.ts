@@ -78,7 +78,7 @@ export class SessionStream implements LegOwner, Renaming {
     // Nobody else can tell the client any more, and it would wait for its own time limit.
     if (error && this.waits && this.idText !== undefined)
       this.#add(errorEvent(this.idText, error, this.#host.server), undefined);
-    this.#ended = { error, cancelled };
+    this.#ended = { error, cancelled: cancelled || this.#cancelledAt !== undefined };
     // It may be kept for long, and needs no more of it.
     this.leg?.abort();
     this.leg = undefined;

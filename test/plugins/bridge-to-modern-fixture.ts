@@ -85,6 +85,8 @@ export interface PairOptions {
   /** The result of `tools/list`; where `serve` is to answer that, `null`. */
   tools?: object[] | null;
   plugins?: unknown;
+  /** More of the server's configuration. */
+  server?: object;
   /** `server/discover` is shown to `serve`. */
   discovers?: boolean;
 }
@@ -112,7 +114,7 @@ export async function modernPair(use: Use, serve: Serve, options: PairOptions = 
       { handshakes: true },
     ),
   );
-  const proxy = await use(front(server.url, plugins, { era: "modern" }));
+  const proxy = await use(front(server.url, plugins, { era: "modern", ...options.server }));
   const url = `${proxy.url}/mcp`;
   return {
     url,

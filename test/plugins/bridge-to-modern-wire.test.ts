@@ -381,6 +381,24 @@ describe("an error", () => {
   });
 });
 
+describe("a server that wants to know the caller", () => {
+  const CHALLENGE = 'www-authenticate: Bearer realm="x"\r\n';
+
+  test.each(["initialize", "prompts/list"])("of %s says so to the client, with its challenge", async (method) => {
+    const serve = (asked: Asked) =>
+      asked.request.headers.authorization === "Bearer good"
+        ? asked.result('{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{},"prompts":[]}')
+        : asked.json('"error":{"code":-31401,"message":"no"}', "401 Unauthorized", CHALLENGE);
+    const { visitor } = await modernPair(use, serve, { discovers: true, server: { auth: "passthrough" } });
+    const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "old", version: "1" } };
+    const client = visitor();
+    const refused = await client.post({ id: 1, method, params });
+    expect(refused.status).toBe(401);
+    expect(refused.headers.get("www-authenticate")).toBe('Bearer realm="x"');
+    expect((await client.post({ id: 2, method, params }, { authorization: "Bearer good" })).status).toBe(200);
+  });
+});
+
 describe("a client", () => {
   test("that cancels ends the request at the server, and its own stream", async () => {
     const { open, seen } = await modernPair(use, (asked) => asked.progress(1));
