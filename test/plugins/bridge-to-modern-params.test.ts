@@ -69,7 +69,7 @@ describe("a call", () => {
     expect(calls.map(paramsOf).toSorted((a, b) => Object.keys(b).length - Object.keys(a).length)).toEqual(
       expect.arrayContaining([{ "mcp-param-x": "2" }, { "mcp-param-y": "1" }, {}]),
     );
-    const [list] = asked.entries.filter(({ message }) => message.method === "tools/list");
+    const list = asked.entries.find(({ message }) => message.method === "tools/list");
     expect(list!.meta("clientCapabilities")).toEqual({ roots: {} });
     expect(list!.request.headers).toMatchObject({ "mcp-method": "tools/list", "mcp-protocol-version": "2026-07-28" });
   });
