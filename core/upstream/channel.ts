@@ -52,6 +52,8 @@ export interface Pending {
   readonly method: string;
   /** The client's progress token, as it wrote it. */
   readonly token: string | undefined;
+  /** It wants to be told what the server logs meanwhile (MCP 2026-07-28, Logging). */
+  readonly logs: boolean;
   readonly session: ChannelSession;
   readonly call: PendingAnswer;
 }
@@ -239,10 +241,16 @@ export class Channel {
     else if (sessions.length > 0 && method === "notifications/resources/updated")
       for (const session of sessions.filter(({ subscribes }) => subscribes)) session.tellAll(text);
     else {
-      const [only] = this.#calls.values();
-      if (this.#calls.size === 1 && only!.call.listens) only!.call.push([text]);
+      const meant = [...this.#calls.values()].filter((pending) => this.#mayBeOf(pending, method));
+      if (meant.length === 1 && meant[0]!.call.listens) meant[0]!.call.push([text]);
       else this.#drop(`${method}, which could be anybody's`);
     }
+  }
+
+  /** MCP 2026-07-28: a message that is logged belongs to a request that asked for it, and never to a subscription. */
+  #mayBeOf({ method, logs }: Pending, told: string): boolean {
+    if (this.options.kind !== "modern") return true;
+    return told === "notifications/message" ? logs : method !== "subscriptions/listen";
   }
 
   #find(text: Buffer, span: Span): Pending | undefined {
