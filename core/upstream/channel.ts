@@ -241,16 +241,25 @@ export class Channel {
     else if (sessions.length > 0 && method === "notifications/resources/updated")
       for (const session of sessions.filter(({ subscribes }) => subscribes)) session.tellAll(text);
     else {
-      const meant = [...this.#calls.values()].filter((pending) => this.#mayBeOf(pending, method));
-      if (meant.length === 1 && meant[0]!.call.listens) meant[0]!.call.push([text]);
+      const only = this.#onlyCall(method === "notifications/message");
+      if (only?.call.listens) only.call.push([text]);
       else this.#drop(`${method}, which could be anybody's`);
     }
   }
 
-  /** MCP 2026-07-28: a message that is logged belongs to a request that asked for it, and never to a subscription. */
-  #mayBeOf({ method, logs }: Pending, told: string): boolean {
-    if (this.options.kind !== "modern") return true;
-    return told === "notifications/message" ? logs : method !== "subscriptions/listen";
+  /**
+   * The one request that runs, if there is one. What comes on a subscription names it; what is logged (MCP 2026-07-28, Logging)
+   * belongs to a request that asked for it.
+   */
+  #onlyCall(isLogged: boolean): Pending | undefined {
+    let only: Pending | undefined;
+    for (const pending of this.#calls.values()) {
+      if (pending.method === "subscriptions/listen") continue;
+      if (isLogged && this.options.kind === "modern" && !pending.logs) continue;
+      if (only) return undefined;
+      only = pending;
+    }
+    return only;
   }
 
   #find(text: Buffer, span: Span): Pending | undefined {
