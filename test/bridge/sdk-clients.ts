@@ -82,7 +82,7 @@ async function connectV1(target: Target, sse: boolean): Promise<SdkClient> {
         ? new SSEClientTransport(new URL(target.url))
         : new HttpV1(new URL(target.url));
   await orClose(client, client.connect(transport));
-  return closeable({
+  return closeable<Omit<SdkClient, typeof Symbol.asyncDispose>>({
     logs,
     changes: () => changes,
     tools: async () => (await client.listTools()).tools.map(({ name }) => name),
@@ -112,7 +112,7 @@ async function connectV2(mode: Exclude<Sdk, "v1">, target: Target): Promise<SdkC
     "command" in target ? new StdioV2({ ...target, stderr: "ignore" }) : new HttpV2(new URL(target.url));
   await orClose(client, client.connect(transport));
   const modern = client.getProtocolEra() === "modern";
-  return closeable({
+  return closeable<Omit<SdkClient, typeof Symbol.asyncDispose>>({
     logs,
     changes: () => changes,
     tools: async () => (await client.listTools()).tools.map(({ name }) => name),
