@@ -13,6 +13,7 @@ import type { Caller } from "./caller.ts";
 import type { ClientSide, Head } from "./client-side.ts";
 import { KeptMessages } from "./kept-messages.ts";
 import type { LeaseCall, ServerLease } from "./lease.ts";
+import type { Sent } from "./lease-wire.ts";
 import type { ParkedCall, ParkedCalls } from "./parked-calls.ts";
 import { inputRequired } from "./results.ts";
 import { refusalOf, responseOf } from "./responses.ts";
@@ -79,12 +80,12 @@ export class BridgedCall implements LeaseCall, ParkedCall {
     return this.#context.mount.server;
   }
 
-  /** @param body the request as the server takes it */
-  start(body: Buffer, client: ClientSide, fields: Headers, timeouts: Parameters<UpstreamLeg["send"]>[4]): void {
+  /** @param sent the request as the server takes it */
+  start(sent: Omit<Sent, "id" | "method">, client: ClientSide): void {
     this.#attach(client);
     if (this.#ending) return;
     this.#isSent = true;
-    void this.#leg.send(body, this.method, String(this.id), fields, timeouts);
+    void this.#leg.send({ ...sent, id: this.id, method: this.method });
   }
 
   /** The client is back. @param answers its `inputResponses`, if there are any */
