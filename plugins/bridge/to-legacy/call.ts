@@ -158,7 +158,7 @@ export class BridgedCall implements LeaseCall, ParkedCall {
 
   #question(message: ServerMessage): void {
     const { lease } = this;
-    const { log, parked, settings } = this.#context;
+    const { log, parked } = this.#context;
     const { idText, method } = message;
     if (method === "ping") return lease.answer(responseTo(idText!, { result: "{}" }));
     const no = whyNot(lease.caller.capabilities, message.message, this.server);
@@ -168,11 +168,9 @@ export class BridgedCall implements LeaseCall, ParkedCall {
     }
     const why = !this.isAskable
       ? `a client cannot be asked during ${this.method}`
-      : this.#rounds >= settings.maxRounds
-        ? `it has asked ${this.#rounds} times in one call`
-        : parked.hasRoom(lease.caller)
-          ? undefined
-          : "too many calls of this client wait for answers";
+      : parked.hasRoom(lease.caller)
+        ? undefined
+        : "too many calls of this client wait for answers";
     if (why !== undefined) {
       log.warn(() => `${this.server}: ${method} was refused: ${why}`);
       return lease.answer(responseTo(idText!, { error: { code: -32603, message: `Penstock: ${why}.` } }));
@@ -194,8 +192,12 @@ export class BridgedCall implements LeaseCall, ParkedCall {
   #ask(): void {
     const client = this.#client;
     if (this.#ending || !client || this.#questions.size === 0) return;
+    if (this.#rounds++ >= this.#context.settings.maxRounds) {
+      const why = `Penstock: the client was asked ${this.#rounds - 1} times for one call.`;
+      for (const question of this.#questions.values()) this.lease.answer(noAnswer(question, why));
+      return this.#questions.clear();
+    }
     this.#client = undefined;
-    this.#rounds++;
     const questions = JsonObject.empty();
     for (const [key, question] of this.#questions) questions.set(key, inputRequest(question));
     const state = this.#context.parked.park(this);
