@@ -121,7 +121,6 @@ export class ServerLease extends LeaseWire {
     this.forgetLevel();
     if (this.ended) return this.goodbye();
     this.#stream.renewed();
-    if (this.#holds > 0) this.#tellGap();
   }
 
   #onStream(message: ServerMessage): void {
