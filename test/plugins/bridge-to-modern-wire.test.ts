@@ -245,7 +245,7 @@ describe("a result", () => {
       asked.event(
         '{"jsonrpc":"2.0","method":"notifications/message",\ndata: "params":{"level":"info",\ndata: "data":"x"}}',
       );
-      asked.event(`{"jsonrpc":"2.0",\ndata: "id":${asked.idText},\ndata: "result":{"content":\ndata: []}}`);
+      asked.event(`{"jsonrpc":"2.0",\ndata: "id":${asked.idText},\ndata: "result":{"content":[\ndata: ]}}`);
       asked.end();
     });
     const client = await open();
