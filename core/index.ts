@@ -11,7 +11,7 @@ export type { Receiver, Source } from "./body/body.ts";
 export { hasId, holdsResponse, mayHoldMethod } from "./body/framer.ts";
 export { JsonObject } from "./body/json-object.ts";
 export type { JsonText } from "./body/json-object.ts";
-export { findMembers, replaceSpans } from "./body/members.ts";
+export { findElements, findMembers, replaceSpans } from "./body/members.ts";
 export type { Members, Span, Wanted } from "./body/members.ts";
 export { isRecord } from "./body/message.ts";
 export { replaceTexts } from "./body/replace.ts";

@@ -7,6 +7,7 @@ import {
   ProxyError,
   type Receiver,
   type Source,
+  findElements,
   findMembers,
   isEventStream,
   parseEvent,
@@ -150,6 +151,11 @@ export class MessageReader implements Receiver {
 
   #take(text: Buffer): void {
     const message = ServerMessage.read(text);
-    if (message) this.#taker.message(message);
+    if (message) return this.#taker.message(message);
+    // MCP 2025-03-26 has batches.
+    for (const [from, to] of findElements(text) ?? []) {
+      const element = ServerMessage.read(text.subarray(from, to));
+      if (element) this.#taker.message(element);
+    }
   }
 }
