@@ -6,6 +6,7 @@ export type { Penstock, PenstockOptions } from "./app.ts";
 export { collect, discard, empty, fromResponse, json, jsonText, readJson, sse } from "./body/body.ts";
 export { EventQueue } from "./body/event-queue.ts";
 export type { QueueWatch } from "./body/event-queue.ts";
+export { onOneLine } from "./body/event-reader.ts";
 export { EventSplitter, events, fromSource, sourceOf, wholeBody } from "./body/events.ts";
 export type { Receiver, Source } from "./body/body.ts";
 export { hasId, holdsResponse, mayHoldMethod } from "./body/framer.ts";

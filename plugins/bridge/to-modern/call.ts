@@ -256,11 +256,11 @@ export class LegacyCall implements LegOwner {
     this.#round?.withdraw(true);
     this.#round = undefined;
     const text = JsonObject.empty().set("jsonrpc", '"2.0"').set("id", this.#posted.idText).set(member, value);
-    this.#pending.respond([onOneLine(text.toBytes())]);
+    this.#pending.respond([text.toBytes()]);
   }
 
   #tell(text: Buffer): void {
-    this.#pending.push([onOneLine(text)]);
+    this.#pending.push([text]);
   }
 
   #flow(goesOn: boolean): void {
@@ -302,10 +302,4 @@ export class LegacyCall implements LegOwner {
     const { app, mount } = this.#session.host;
     app.log.warn(() => `${mount.server}: ${why}`);
   }
-}
-
-/** Between the members of a message line breaks mean nothing, and an event has one line; within texts there are none. */
-function onOneLine(text: Buffer): Buffer {
-  if (!text.includes(0x0a) && !text.includes(0x0d)) return text;
-  return Buffer.from(text).map((byte) => (byte === 0x0a || byte === 0x0d ? 0x20 : byte)) as Buffer;
 }
