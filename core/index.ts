@@ -3,7 +3,7 @@ export { createPenstock } from "./app.ts";
 export { ask, describeFailure } from "./ask.ts";
 export type { Call, Reply as CallReply } from "./ask.ts";
 export type { Penstock, PenstockOptions } from "./app.ts";
-export { collect, discard, empty, fromResponse, json, readJson, sse } from "./body/body.ts";
+export { collect, discard, empty, fromResponse, json, jsonText, readJson, sse } from "./body/body.ts";
 export { EventQueue } from "./body/event-queue.ts";
 export type { QueueWatch } from "./body/event-queue.ts";
 export { EventSplitter, events, fromSource, sourceOf, wholeBody } from "./body/events.ts";

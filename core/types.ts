@@ -142,6 +142,8 @@ export interface Mount extends Slots {
   readonly auth: "passthrough" | undefined;
   /** Its limits in time, with the defaults where its configuration says nothing. */
   readonly timeouts: Readonly<Required<Timeouts>>;
+  /** Largest message of its server that is held in memory, in bytes. */
+  readonly maxMessageBytes: number;
 }
 
 /** What a posted message is, found without parsing it. */

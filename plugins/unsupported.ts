@@ -1,14 +1,8 @@
-import { type Json, type Message, type Plugin, isRecord } from "../core/index.ts";
+import type { Plugin } from "../core/index.ts";
+import { CAPABILITIES, declares } from "./_capabilities.ts";
 
 /** Where the README explains what a client needs for each of them. */
 const README = "https://www.npmjs.com/package/mcp-penstock";
-
-/** Server→client requests and the capability that a client declares for them (MCP 2025-11-25, Lifecycle, Capability Negotiation). */
-const CAPABILITIES: Record<string, { name: string; section: string }> = {
-  "sampling/createMessage": { name: "sampling", section: "sampling" },
-  "elicitation/create": { name: "elicitation", section: "elicitation" },
-  "roots/list": { name: "roots", section: "roots" },
-};
 
 /**
  * Answers what a server asks of a client that cannot do it: sampling, elicitation, roots and whatever is not known. Without
@@ -38,20 +32,4 @@ export function unsupported(): Plugin {
       },
     },
   };
-}
-
-function declares(capabilities: Json, { method, params }: Message): boolean {
-  const capability = CAPABILITIES[method!];
-  // Requests that this proxy does not know belong to a capability that it does not know either: the name's first part, as in tasks/get.
-  const declared = capabilities[capability?.name ?? method!.split("/")[0]!];
-  if (!isRecord(declared)) return false;
-  if (method === "elicitation/create") {
-    const mode = params?.mode ?? "form";
-    // MCP 2025-11-25, Elicitation: an empty object declares forms only.
-    return mode === "form"
-      ? Object.keys(declared).length === 0 || isRecord(declared.form)
-      : isRecord(declared[String(mode)]);
-  }
-  if (method === "sampling/createMessage" && params?.tools !== undefined) return isRecord(declared.tools);
-  return true;
 }

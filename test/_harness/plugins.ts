@@ -4,6 +4,7 @@
  */
 import * as apiKeysModule from "mcp-penstock/plugins/api-keys";
 import * as breakerModule from "mcp-penstock/plugins/breaker";
+import * as bridgeModule from "mcp-penstock/plugins/bridge";
 import * as healthModule from "mcp-penstock/plugins/health";
 import * as hostGuardModule from "mcp-penstock/plugins/host-guard";
 import * as mountsModule from "mcp-penstock/plugins/mounts";
@@ -59,6 +60,7 @@ function remembered<T extends object>(path: string, factories: T): T {
 
 export const { apiKeys } = remembered("dist/plugins/api-keys.mjs", apiKeysModule);
 export const { breaker } = remembered("dist/plugins/breaker.mjs", breakerModule);
+export const { bridge } = remembered("dist/plugins/bridge.mjs", bridgeModule);
 export const { health } = remembered("dist/plugins/health.mjs", healthModule);
 export const { hostGuard } = remembered("dist/plugins/host-guard.mjs", hostGuardModule);
 export const { mounts } = remembered("dist/plugins/mounts.mjs", mountsModule);

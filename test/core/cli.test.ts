@@ -368,7 +368,7 @@ describe("what is asked for is printed", () => {
       "open.json": { servers: { a: { url } }, host: "0.0.0.0" },
     });
     expect((await runCli(["check", "-c", "ok.json"], { cwd })).stdout).toMatch(
-      /1\. +host-guard[^]*2\. +mounts[^]*3\. +request-log[^]*4\. +health[^]*5\. +oauth-root[^]*6\. +unsupported[^]*7\. +sse-relay[^]*8\. +sessions[^]*9\. +timeout[^]*10\. +retry[^]*11\. +breaker[^]*The configuration is valid\.\n$/,
+      /1\. +host-guard[^]*2\. +mounts[^]*3\. +request-log[^]*4\. +health[^]*5\. +oauth-root[^]*6\. +unsupported[^]*7\. +sse-relay[^]*8\. +sessions[^]*9\. +timeout[^]*10\. +retry[^]*11\. +breaker[^]*12\. +bridge[^]*The configuration is valid\.\n$/,
     );
     await refused(["check", "-c", "open.json"], /host: "0\.0\.0\.0" can be reached from other machines/, { cwd });
   });

@@ -19,7 +19,7 @@ function mistakes(config: unknown): string[] {
 }
 const inServer = (more: object) => mistakes({ servers: { a: { url, ...more } } });
 const SERVER_KEYS =
-  "url, transport, headers, tls, auth, path, ssePath, plugins, timeouts, maxRequestBytes, maxMessageBytes";
+  "url, transport, headers, tls, auth, era, path, ssePath, plugins, timeouts, maxRequestBytes, maxMessageBytes";
 
 describe("each mistake is one line: where, what was found, what is allowed", () => {
   test.each<[string, unknown, string]>([

@@ -69,10 +69,13 @@ describe("penstock doctor", () => {
     const modern = await use(startModernServer());
     const closed = await use(startLegacyServer({ intercept: wants("Bearer good-credential") }));
     const page = await use(
-      rawServer(async (connection) => {
-        for await (const _request of connection.requests())
-          connection.send("HTTP/1.1 404 No\r\ncontent-type: text/html\r\ncontent-length: 4\r\n\r\n<p/>");
-      }),
+      rawServer(
+        async (connection) => {
+          for await (const _request of connection.requests())
+            connection.send("HTTP/1.1 404 No\r\ncontent-type: text/html\r\ncontent-length: 4\r\n\r\n<p/>");
+        },
+        { discovers: true },
+      ),
     );
     const { url } = closed;
     const { code, found } = await doctor({
@@ -145,7 +148,7 @@ describe("penstock doctor", () => {
   });
 
   test("a slow server has its time, by PENSTOCK_PROBE_TIMEOUT, and delays no other", async () => {
-    const silent = await use(rawServer());
+    const silent = await use(rawServer([], { discovers: true }));
     const fast = await use(startModernServer());
     const startedAt = performance.now();
     const { found } = await doctor(
@@ -193,10 +196,13 @@ describe("penstock doctor", () => {
 
   test("goes the way that clients go: through the forward hooks, so that their credentials count", async () => {
     const server = await use(
-      rawServer(async (connection) => {
-        for await (const { headers } of connection.requests())
-          connection.send(headers["x-by-plugin"] === "1" ? jsonAnswer("{}", "404 No") : jsonAnswer("", "401 No"));
-      }),
+      rawServer(
+        async (connection) => {
+          for await (const { headers } of connection.requests())
+            connection.send(headers["x-by-plugin"] === "1" ? jsonAnswer("{}", "404 No") : jsonAnswer("", "401 No"));
+        },
+        { discovers: true },
+      ),
     );
     const cwd = folderWith({
       "c.mjs": `export default { servers: { one: { url: "${server.url}/mcp" } }, plugins: [{ name: "adds", order: "pre", forward(exchange, request, next) { request.headers.set("x-by-plugin", "1"); return next(request); } }] }`,

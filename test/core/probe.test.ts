@@ -47,12 +47,15 @@ const INITIALIZED =
 const SESSION = "Mcp-Session-Id: s1\r\n";
 
 async function against(on: On, options?: ProbeOptions) {
-  const { server, seen, requests } = await scripted((request) => {
-    const key = methodOf(request)?.replace("server/", "") ?? request.method;
-    const said =
-      on[key as keyof On] ?? (request.method === "DELETE" ? status("204 No Content") : status("404 Not Found"));
-    return typeof said === "function" ? said(request.body ? idOf(request) : "") : said;
-  });
+  const { server, seen, requests } = await scripted(
+    (request) => {
+      const key = methodOf(request)?.replace("server/", "") ?? request.method;
+      const said =
+        on[key as keyof On] ?? (request.method === "DELETE" ? status("204 No Content") : status("404 Not Found"));
+      return typeof said === "function" ? said(request.body ? idOf(request) : "") : said;
+    },
+    { discovers: true },
+  );
   await use(server);
   return { found: await probe(`${server.url}/mcp`, options), seen, requests };
 }
@@ -149,7 +152,7 @@ describe("the verdict", () => {
   });
 
   test("nobody there", async () => {
-    const server = await rawServer();
+    const server = await rawServer([], { discovers: true });
     await server.close();
     expect(await probe(server.url)).toMatchObject({
       verdict: "down",
@@ -251,12 +254,14 @@ describe("push", () => {
   });
 
   test("available: a stream that stays open, which is let go at once", async () => {
-    const { server } = await scripted((request) =>
-      request.method === "GET"
-        ? SSE_HEAD
-        : methodOf(request) === "initialize"
-          ? result(INITIALIZED)(idOf(request))
-          : status("404 No"),
+    const { server } = await scripted(
+      (request) =>
+        request.method === "GET"
+          ? SSE_HEAD
+          : methodOf(request) === "initialize"
+            ? result(INITIALIZED)(idOf(request))
+            : status("404 No"),
+      { discovers: true },
     );
     await use(server);
     const { push } = await probe(server.url);

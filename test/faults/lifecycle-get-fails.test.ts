@@ -23,16 +23,19 @@ const status = (line: string, type = "text/plain") =>
 
 /** A legacy server whose GET does something of its own. `slow` calls wait for the gate. */
 async function legacy(get: () => Scripted, opened = gate()) {
-  const made = await scripted(async (request) => {
-    if (request.method === "GET") return get();
-    if (request.method === "DELETE") return status("204 No Content");
-    const method = methodOf(request);
-    if (method === "server/discover") return status("400 Bad Request");
-    if (method === "tools/call") await opened.promise;
-    return jsonAnswer(
-      `{"jsonrpc":"2.0","id":${idOf(request)},"result":${method === "initialize" ? INITIALIZED : "{}"}}`,
-    );
-  });
+  const made = await scripted(
+    async (request) => {
+      if (request.method === "GET") return get();
+      if (request.method === "DELETE") return status("204 No Content");
+      const method = methodOf(request);
+      if (method === "server/discover") return status("400 Bad Request");
+      if (method === "tools/call") await opened.promise;
+      return jsonAnswer(
+        `{"jsonrpc":"2.0","id":${idOf(request)},"result":${method === "initialize" ? INITIALIZED : "{}"}}`,
+      );
+    },
+    { discovers: true },
+  );
   await use(made.server);
   return { ...made, opened };
 }
@@ -144,13 +147,16 @@ test("LC-08 another refusal is tried again, less and less often", async () => {
 
 test("LC-08 a server that changes its mind is followed", async () => {
   let isWell = false;
-  const server = await scripted((request) => {
-    if (!isWell) return "reset";
-    if (request.method === "GET") return status("405 No");
-    return jsonAnswer(
-      `{"jsonrpc":"2.0","id":${idOf(request)},"result":${methodOf(request) === "initialize" ? INITIALIZED : "{}"}}`,
-    );
-  });
+  const server = await scripted(
+    (request) => {
+      if (!isWell) return "reset";
+      if (request.method === "GET") return status("405 No");
+      return jsonAnswer(
+        `{"jsonrpc":"2.0","id":${idOf(request)},"result":${methodOf(request) === "initialize" ? INITIALIZED : "{}"}}`,
+      );
+    },
+    { discovers: true },
+  );
   await use(server.server);
   const proxy = await proxyTo(server.server.url, { ...FAST, interval: 30 });
   await expect.poll(async () => (await proxy.report()).status, { timeout: 5000 }).toBe("down");

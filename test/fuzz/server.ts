@@ -69,9 +69,23 @@ export async function startServer(): Promise<FuzzServer> {
 const HANDSHAKE = /"id":"penstock-(?:initialize|ping)"/;
 const REFUSED =
   '{"jsonrpc":"2.0","id":"penstock-initialize","error":{"code":-32601,"message":"There are no sessions."}}';
-const REFUSAL = Buffer.from(
-  `HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${REFUSED.length}\r\n\r\n${REFUSED}`,
-);
+/** What the plugin `bridge` asks before the first modern request: this server is of every era. */
+const PROBE = /"id":"penstock-probe"/;
+const DISCOVERED =
+  '{"jsonrpc":"2.0","id":"penstock-probe","result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{},"ttlMs":0,"cacheScope":"private"}}';
+
+/** The answer to a question that no case asks; `undefined` for all others. */
+function ownAnswer(body: string): Buffer | undefined {
+  const [status, text] = HANDSHAKE.test(body)
+    ? ["400 Bad Request", REFUSED]
+    : PROBE.test(body)
+      ? ["200 OK", DISCOVERED]
+      : [];
+  if (text === undefined) return undefined;
+  return Buffer.from(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${text.length}\r\n\r\n${text}`,
+  );
+}
 
 async function serve(peer: Peer, cases: ReadonlyMap<string, Awaited>): Promise<void> {
   const { socket } = peer;
@@ -84,9 +98,10 @@ async function serve(peer: Peer, cases: ReadonlyMap<string, Awaited>): Promise<v
     );
     // A request that never became whole was let go by the proxy: it wrote none that was not.
     if (!request) return;
-    if (HANDSHAKE.test(request.body.toString("latin1"))) {
+    const own = ownAnswer(request.body.toString("latin1"));
+    if (own) {
       peer.take(request.length);
-      await peer.write([REFUSAL]);
+      await peer.write([own]);
       continue;
     }
     const id = field(request, "x-case");

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { type Plugin, type PluginOption, type ServerConfig, json } from "mcp-penstock";
 import { apiKeys } from "mcp-penstock/plugins/api-keys";
 import { breaker } from "mcp-penstock/plugins/breaker";
+import { bridge } from "mcp-penstock/plugins/bridge";
 import { hostGuard } from "mcp-penstock/plugins/host-guard";
 import { health } from "mcp-penstock/plugins/health";
 import { mounts } from "mcp-penstock/plugins/mounts";
@@ -44,6 +45,7 @@ const refusing = () =>
 const makers: Record<string, () => PluginOption> = {
   "api-keys": () => apiKeys({ keys: { ci: "0123456789abcdef" } }),
   breaker,
+  bridge,
   "host-guard": hostGuard,
   // With probes in the middle of the traffic.
   health: () => health({ initialDelay: 10, interval: 40 }),

@@ -68,20 +68,25 @@ const status = (line: string, type = "text/plain") =>
 
 /** A legacy server whose GET does something of its own. `slow` calls wait for the gate. */
 async function rawLegacy(get: () => Scripted, opened = gate()) {
-  const made = await scripted(async (request) => {
-    if (request.method === "GET") return get();
-    if (request.method === "DELETE") return status("204 No Content");
-    const method = methodOf(request);
-    if (method === "server/discover") return status("400 Bad Request");
-    if (method === "tools/call") await opened.promise;
-    return reply(request, method === "initialize" ? INITIALIZED : "{}");
-  });
+  const made = await scripted(
+    async (request) => {
+      if (request.method === "GET") return get();
+      if (request.method === "DELETE") return status("204 No Content");
+      const method = methodOf(request);
+      if (method === "server/discover") return status("400 Bad Request");
+      if (method === "tools/call") await opened.promise;
+      return reply(request, method === "initialize" ? INITIALIZED : "{}");
+    },
+    { discovers: true },
+  );
   await use(made.server);
   return { ...made, url: `${made.server.url}/mcp`, opened };
 }
 
 test("a working stream of a client is left alone, and a stream that is resumed gets the server's own answer", async () => {
-  const server = await scripted((request) => (request.headers["last-event-id"] ? status("404 Gone") : SSE_HEAD));
+  const server = await scripted((request) => (request.headers["last-event-id"] ? status("404 Gone") : SSE_HEAD), {
+    discovers: true,
+  });
   await use(server.server);
   const proxy = await proxyTo({ one: `${server.server.url}/mcp` }, QUIET);
   const client = await use(rawClient(proxy.port));
@@ -177,7 +182,7 @@ describe("traffic first", () => {
     ["403", status("403 No"), "auth-required", "HTTP 403"],
     ["a reset", "reset", "down", /^reset after \d+ ms$/],
   ])("%s", async (_what, said, expected, reason) => {
-    const server = await scripted(() => said);
+    const server = await scripted(() => said, { discovers: true });
     await use(server.server);
     const proxy = await proxyTo({ one: server.server.url }, QUIET);
     await post1(proxy.port);
@@ -188,7 +193,7 @@ describe("traffic first", () => {
   });
 
   test("a client that leaves, or is refused here, says nothing", async () => {
-    const server = await scripted(() => "hang");
+    const server = await scripted(() => "hang", { discovers: true });
     await use(server.server);
     const refusing: Plugin = {
       name: "refusing",
@@ -220,7 +225,7 @@ describe("traffic first", () => {
 
   test("three bad answers make it down, and two good ones bring it back: one line each", async () => {
     let bad = false;
-    const server = await scripted((request) => (bad ? status("503 Later") : reply(request)));
+    const server = await scripted((request) => (bad ? status("503 Later") : reply(request)), { discovers: true });
     await use(server.server);
     const proxy = await proxyTo({ one: server.server.url }, QUIET);
     const seen: string[] = [];
@@ -241,7 +246,7 @@ describe("traffic first", () => {
 
 describe("probes", () => {
   test("a start waits for no server, and a server that hangs is asked once at a time", async () => {
-    const server = await scripted(() => "hang");
+    const server = await scripted(() => "hang", { discovers: true });
     await use(server.server);
     const proxy = await proxyTo({ one: server.server.url }, { initialDelay: 10, interval: 20, timeout: 400 });
     expect(proxy.report().status).toBe("unknown");
@@ -256,7 +261,7 @@ describe("probes", () => {
   });
 
   test("401 is auth-required, and an outage is told with its first cause", async () => {
-    const locked = await scripted(() => status("401 Unauthorized"));
+    const locked = await scripted(() => status("401 Unauthorized"), { discovers: true });
     await use(locked.server);
     const tcp = createServer();
     const port = await listen(tcp);

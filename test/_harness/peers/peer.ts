@@ -44,8 +44,8 @@ export interface Peer {
 
 type Parse<T> = (pending: string, ended: boolean) => { value: T; length: number } | undefined;
 
-/** Wraps a connected socket. */
-export function peer(socket: Socket): Peer {
+/** Wraps a connected socket. @param answers whether a piece of input was dealt with already: then nobody sees it */
+export function peer(socket: Socket, answers?: (text: string) => boolean): Peer {
   let received = "";
   let consumed = 0;
   let ending: Ending | undefined;
@@ -62,7 +62,9 @@ export function peer(socket: Socket): Peer {
   };
   socket.setNoDelay(true);
   socket.on("data", (chunk) => {
-    received += chunk.toString("latin1");
+    const text = chunk.toString("latin1");
+    if (answers?.(text)) return;
+    received += text;
     wake();
   });
   socket.on("end", () => end("fin"));

@@ -47,23 +47,31 @@ export interface RawServerOptions {
   allowHalfOpen?: boolean;
   /** The script is shown the `initialize` that the plugin `sessions` sends by itself. @default false: it is refused */
   handshakes?: boolean;
+  /** The script is shown the proxy's own `server/discover`. @default false: it is answered, as by a modern server */
+  discovers?: boolean;
 }
 
 /** Of a server that knows no `initialize`, and so keeps no sessions: most scripts are about one request. */
 const REFUSAL =
   'HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 68\r\n\r\n{"jsonrpc":"2.0","id":null,"error":{"code":-32601,"message":"none"}}';
 
+/** The question of the plugin `bridge`, before the first modern request goes to a server; posted in one piece. */
+const PROBE = /^POST [^]*"penstock-probe"[^]*"server\/discover"/;
+const DISCOVERED =
+  '{"jsonrpc":"2.0","id":"penstock-probe","result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{},"ttlMs":0,"cacheScope":"private"}}';
+const DESCRIPTION = `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${DISCOVERED.length}\r\n\r\n${DISCOVERED}`;
+
 /** Starts a raw server that runs one script for every connection it accepts. */
 export async function rawServer(
   script: Script | Step[] = [],
-  { allowHalfOpen = false, handshakes = false }: RawServerOptions = {},
+  { allowHalfOpen = false, ...shown }: RawServerOptions = {},
 ): Promise<RawServer> {
   const run = typeof script === "function" ? script : steps(script);
   const accepted = journal<RawConnection>((connection) => `connection ${connection.index}`);
   const failures: unknown[] = [];
   let requests = 0;
   const server = createServer({ allowHalfOpen }, (socket) => {
-    const connection = rawConnection(socket, accepted.entries.length, handshakes, () => requests++);
+    const connection = rawConnection(socket, accepted.entries.length, shown, () => requests++);
     accepted.add(connection);
     (async () => run(connection))().catch((error: unknown) => {
       if (!(error instanceof PeerGoneError)) failures.push(error);
@@ -92,8 +100,17 @@ export async function rawServer(
   });
 }
 
-function rawConnection(socket: Socket, index: number, handshakes: boolean, count: () => void): RawConnection {
-  const base = peer(socket);
+function rawConnection(
+  socket: Socket,
+  index: number,
+  { handshakes = false, discovers = false }: RawServerOptions,
+  count: () => void,
+): RawConnection {
+  const base = peer(socket, (text) => {
+    if (discovers || !PROBE.test(text)) return false;
+    socket.write(DESCRIPTION);
+    return true;
+  });
   const receiveRequest = async (options?: WaitOptions): Promise<ParsedRequest> => {
     const request = await base.take(
       (pending) => {
