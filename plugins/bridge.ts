@@ -40,7 +40,10 @@ export function bridge(options: BridgeOptions = {}): Plugin {
         mount.set(slot, own);
         made.push(own);
       }
-      app.health((mount) => mount.get(slot)?.host.eras.report());
+      app.health((mount) => {
+        const { host, toModern } = mount.get(slot)!;
+        return { ...host.eras.report(), legacyClients: toModern.report() };
+      });
       app.every(1000, () => {
         for (const { toModern, toLegacy } of made) {
           toModern.look();
