@@ -41,6 +41,8 @@ async function report({ ledger }: World, sequence: Sequence): Promise<string> {
   const { seed, client, server } = sequence;
   const shorter = process.env.SHRINK === undefined ? undefined : await shrink(sequence);
   const shown = shorter?.sequence ?? sequence;
+  if (process.env.BRIEF !== undefined)
+    return `SEED=${seed}: ${client} > ${server}: ${ledger.violations.slice(0, 3).join(" | ")}`.slice(0, 600);
   return [
     `SEED=${seed}: ${client} client, ${server} server`,
     ...ledger.violations.slice(0, 8).map((text) => `  ${text}`),

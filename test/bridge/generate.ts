@@ -121,7 +121,8 @@ class Maker {
 
   #reply(kind: QuestionKind): Reply {
     // A modern client has no way to answer with an error.
-    if (!this.#modern && this.#rnd.chance(0.12)) return "error";
+    // Which call asks for roots cannot be told: the answer is the same for all.
+    if (kind !== "roots" && !this.#modern && this.#rnd.chance(0.12)) return "error";
     return (kind === "form" || kind === "url") && this.#rnd.chance(0.25) ? "decline" : "accept";
   }
 }

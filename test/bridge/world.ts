@@ -7,7 +7,7 @@ import type { ScriptedClient } from "./client/client.ts";
 import { openClient } from "./client/index.ts";
 import { judge } from "./judge.ts";
 import { Gates, Ledger, isHeld } from "./ledger.ts";
-import { type Op, type Sequence, hasChannel, isModern } from "./plan.ts";
+import { type Op, type Sequence, isModern } from "./plan.ts";
 import { type ScriptedServer, startServer } from "./server/index.ts";
 
 const KEYS = ["key-of-client-0-abcdef", "key-of-client-1-ghijkl"];
@@ -114,7 +114,11 @@ export class World {
         }
         ledger.note("the server restarts");
         this.#hasRestarted = true;
+        const processes = "command" in this.#server.config ? this.#server.connections() : 0;
+        const exits = this.#exits();
         await this.#server.restart();
+        // Until the proxy knows, calls still go to a process that is dying.
+        await this.#poll(() => this.#exits() >= exits + processes, "the proxy knows that the processes ended");
         return;
       }
     }
@@ -187,21 +191,26 @@ export class World {
     const { ledger } = this;
     const before = ledger.violations.length;
     await Promise.all(this.clients.map((client) => client.leave(before === 0).catch((cause: unknown) => ledger.violation(String(cause)))));
-    await ledger.expect(() => this.#penstock.active === 0 || this.#hasTicked(), `exchanges of the proxy end: ${this.#penstock.active}`);
+    await this.#poll(() => this.#penstock.active === 0, () => `exchanges of the proxy end: ${this.#penstock.active}`);
     await this.#stop();
     const server = this.#server;
     const left = () => `sessions ${server.sessions()}, at work ${server.busy()}, connections ${server.connections()}`;
-    const poll = setInterval(() => ledger.note("…"), 20);
-    await ledger.expect(() => server.connections() === 0 && server.busy() === 0, () => `nothing is left at the server: ${left()}`);
-    if (!hasChannel(this.sequence.client) || hasChannel(this.sequence.server))
-      await ledger.expect(() => server.sessions() === 0, () => `no session is left at the server: ${left()}`);
-    clearInterval(poll);
+    await this.#poll(
+      () => server.connections() === 0 && server.busy() === 0 && server.sessions() === 0,
+      () => `nothing is left at the server: ${left()}`,
+    );
     await server.close();
   }
 
-  #hasTicked(): boolean {
-    setTimeout(() => this.ledger.note("…"), 10);
-    return false;
+  #exits(): number {
+    return (this.#penstock.report().one as { stdio?: { exits: number } } | undefined)?.stdio?.exits ?? 0;
+  }
+
+  /** For what tells nobody that it has changed. */
+  async #poll(check: () => boolean, what: string | (() => string)): Promise<void> {
+    const timer = setInterval(() => this.ledger.note(""), 10);
+    await this.ledger.expect(check, what);
+    clearInterval(timer);
   }
 }
 

@@ -84,12 +84,14 @@ export function answerTo(
 export const CLIENT_CAPABILITIES = { elicitation: { form: {}, url: {} }, sampling: {}, roots: {} };
 
 /** @returns the question that a request of a server is, by what stands in it */
-export function questionIn(call: Call, method: string, params: unknown): Question | undefined {
+export function questionIn({ call, questions }: Asked, method: string, params: unknown): Question | undefined {
   const text = JSON.stringify(params ?? {});
   return call.steps
     .flatMap((step) => (step.do === "ask" ? step.questions : []))
     .find(({ key, kind }) => {
-      if (kind === "roots" || method === "roots/list") return kind === "roots" && method === "roots/list";
+      // Roots name neither call nor question: the first that was not asked for.
+      if (kind === "roots" || method === "roots/list")
+        return kind === "roots" && method === "roots/list" && !questions.has(key);
       return text.includes(`${call.nonce} ${key}`) && (kind === "sampling") === (method === "sampling/createMessage");
     });
 }

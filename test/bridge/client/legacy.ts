@@ -178,9 +178,8 @@ export class LegacyClient extends ScriptedClient {
     const nonce = /n\dx\d+/.exec(raw)?.[0];
     const among = nonce === undefined ? [...this.calls.values()] : [this.calls.get(nonce)].filter((one) => one !== undefined);
     for (const asked of among) {
-      const question = questionIn(asked.call, method, params);
-      // Roots name no call: the first that still waits for them.
-      if (question && (nonce !== undefined || (!asked.isOver && !asked.questions.has(question.key)))) return { asked, question };
+      const question = questionIn(asked, method, params);
+      if (question && (nonce !== undefined || asked.finals.length === 0)) return { asked, question };
     }
     return undefined;
   }

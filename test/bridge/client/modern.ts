@@ -1,6 +1,6 @@
 /** A client of 2026-07-28, whatever transport it has. */
 import type { Ledger } from "../ledger.ts";
-import type { Level, List, Question } from "../plan.ts";
+import type { Level, List } from "../plan.ts";
 import { META, MODERN_VERSION, type Wire } from "../server/messages.ts";
 import { type Asked, CLIENT_CAPABILITIES, answerTo, paramsText, questionIn } from "./asked.ts";
 import { ScriptedClient, tokenOf } from "./client.ts";
@@ -125,7 +125,7 @@ export class ModernClient extends ScriptedClient {
     const responses: Record<string, object> = {};
     let held = false;
     for (const [key, { method, params }] of Object.entries(requests)) {
-      const question = this.#question(asked, key, method, params);
+      const question = questionIn(asked, method, params);
       if (!question) {
         this.violation(`${asked.call.nonce} does not ask ${method} ${JSON.stringify(params)}`);
         continue;
@@ -140,12 +140,6 @@ export class ModernClient extends ScriptedClient {
     this.ledger.note("");
     if (held || asked.cancelled || this.gone) return;
     this.#round(asked, `,"inputResponses":${JSON.stringify(responses)}${state}`);
-  }
-
-  #question({ call, questions }: Asked, key: string, method: string, params: unknown): Question | undefined {
-    if (method !== "roots/list") return questionIn(call, method, params);
-    const roots = call.steps.flatMap((step) => (step.do === "ask" ? step.questions : [])).filter(({ kind }) => kind === "roots");
-    return roots.find((one) => one.key === key) ?? roots.find((one) => !questions.has(one.key));
   }
 
   async #ask(method: string, params: string): Promise<Wire> {
