@@ -1,5 +1,5 @@
 /** A client of 2025-11-25, whatever transport it has. */
-import type { Level, List } from "../plan.ts";
+import { type Level, type List, ROOTS } from "../plan.ts";
 import { type Wire, text } from "../server/messages.ts";
 import { type Asked, CLIENT_CAPABILITIES, answerTo, paramsText, questionIn } from "./asked.ts";
 import { ScriptedClient, tokenOf } from "./client.ts";
@@ -67,7 +67,9 @@ export class LegacyClient extends ScriptedClient {
     asked.cancelled = true;
     this.note(`cancels ${asked.call.nonce}`);
     const params = { requestId: asked.ids[0], reason: "changed its mind" };
-    this.#wire.tell(text({ method: "notifications/cancelled", params })).catch((cause: unknown) => this.violation(String(cause)));
+    this.#wire.tell(text({ method: "notifications/cancelled", params })).catch((cause: unknown) => {
+      if (!this.gone) this.violation(`its cancellation was refused: ${String(cause)}`);
+    });
   }
 
   async lose(asked: Asked): Promise<boolean> {
@@ -104,7 +106,7 @@ export class LegacyClient extends ScriptedClient {
   async leave(well: boolean): Promise<void> {
     this.note("leaves");
     this.gone = true;
-    for (const asked of this.calls.values()) if (!asked.isOver) asked.left = true;
+    for (const asked of this.calls.values()) if (asked.finals.length === 0) asked.left = true;
     await this.#wire.close(well);
   }
 
@@ -161,6 +163,11 @@ export class LegacyClient extends ScriptedClient {
     if (method === "ping") return void this.#wire.tell(text({ id, result: {} })).catch(() => {});
     if (this.#questions.has(id)) return this.violation(`a question came twice: ${raw}`);
     this.#questions.add(id);
+    // Roots name no call, and are the same for all.
+    if (method === "roots/list") {
+      const result = { roots: [{ uri: ROOTS(this.index) }] };
+      return void this.#wire.tell(text({ id, result })).catch((cause: unknown) => this.note(`its roots were refused: ${String(cause)}`));
+    }
     const found = this.#whose(method!, params, raw);
     if (!found) return this.violation(`a question that no call of this client asks: ${raw}`);
     const { asked, question } = found;
@@ -170,18 +177,14 @@ export class LegacyClient extends ScriptedClient {
     this.ledger.note("");
     if (answer && !asked.cancelled)
       this.#wire.tell(text({ id, ...answer })).catch((cause: unknown) => {
-        if (!asked.disturbed) this.violation(`the answer to ${asked.call.nonce} ${question.key} was refused: ${String(cause)}`);
+        if (!asked.disturbed && !this.gone) this.violation(`the answer to ${asked.call.nonce} ${question.key} was refused: ${String(cause)}`);
       });
   }
 
   #whose(method: string, params: unknown, raw: string) {
-    const nonce = /n\dx\d+/.exec(raw)?.[0];
-    const among = nonce === undefined ? [...this.calls.values()] : [this.calls.get(nonce)].filter((one) => one !== undefined);
-    for (const asked of among) {
-      const question = questionIn(asked, method, params);
-      if (question && (nonce !== undefined || asked.finals.length === 0)) return { asked, question };
-    }
-    return undefined;
+    const asked = this.calls.get(/n\dx\d+/.exec(raw)?.[0] ?? "");
+    const question = asked && questionIn(asked, method, params);
+    return question && { asked, question };
   }
 }
 

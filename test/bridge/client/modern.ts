@@ -81,7 +81,7 @@ export class ModernClient extends ScriptedClient {
   async leave(well: boolean): Promise<void> {
     this.note("leaves");
     this.gone = true;
-    for (const asked of this.calls.values()) if (!asked.isOver) asked.left = true;
+    for (const asked of this.calls.values()) if (asked.finals.length === 0) asked.left = true;
     await this.#wire.close(well);
   }
 
