@@ -1,4 +1,5 @@
 /** A server, a proxy with `standard()`, and two clients with a key each; and what a sequence does with them. */
+import type { ServerConfig } from "mcp-penstock";
 import { createPenstock } from "../../core/index.ts";
 import { apiKeys } from "../../plugins/api-keys.ts";
 import { standard } from "../../plugins/standard.ts";
@@ -54,13 +55,20 @@ export class World {
     this.#server = await startServer(this.sequence.server, this.ledger, this.gates);
     const keys = { zero: KEYS[0]!, one: KEYS[1]! };
     this.#penstock = createPenstock({
-      servers: { one: this.#server.config },
+      servers: { one: { ...this.#server.config, era: this.#era() } as ServerConfig },
       plugins: [apiKeys({ keys }), standard()],
       drainTimeout: 0,
     });
     const served = await this.#penstock.serve({ port: 0, drainTimeout: 0 });
     this.#origin = served.url;
     this.#stop = () => served.close();
+  }
+
+  /** Known beforehand, or found out. */
+  #era(): ServerConfig["era"] {
+    const { seed, server } = this.sequence;
+    if (process.env.ERA === undefined && seed % 3 > 0) return "auto";
+    return isModern(server) ? "modern" : "legacy";
   }
 
   async #join(index: number): Promise<void> {
