@@ -84,15 +84,13 @@ function keepOpen(exchange: Exchange, { keepAlive, retry }: Required<SseRelayOpt
  *
  * @param retry milliseconds
  */
-function lastEvent({ message, request }: Exchange, retry: number): string | undefined {
+function lastEvent({ posted, request }: Exchange, retry: number): string | undefined {
   if (request.method === "GET") return `retry: ${retry}\n\n`;
-  if (message?.method !== "subscriptions/listen") return undefined;
-  const { id } = message;
-  // A number that lost digits would answer another request: to the client the stream breaks then, and it listens again.
-  if (typeof id === "number" && !Number.isSafeInteger(id)) return "";
+  if (posted?.method !== "subscriptions/listen" || posted.idText === undefined) return undefined;
   // MCP 2026-07-28, Subscriptions: the server completes the request before it closes the stream.
-  const result = { resultType: "complete", _meta: { "io.modelcontextprotocol/subscriptionId": id } };
-  return `data: ${JSON.stringify({ jsonrpc: "2.0", id, result })}\n\n`;
+  const { idText } = posted;
+  const result = `{"resultType":"complete","_meta":{"io.modelcontextprotocol/subscriptionId":${idText}}}`;
+  return `data: {"jsonrpc":"2.0","id":${idText},"result":${result}}\n\n`;
 }
 
 /** A time that is a time. */

@@ -25,6 +25,7 @@ import type { Caller } from "./caller.ts";
 import { handshake } from "./handshake.ts";
 import { LeaseStream } from "./lease-stream.ts";
 import type { Leases } from "./leases.ts";
+import { LEVELS } from "./requests.ts";
 
 /** A request under way, as the session sees it. */
 export interface LeaseCall {
@@ -36,7 +37,6 @@ export interface LeaseCall {
   withdrawn(questionId: string): void;
 }
 
-const LEVELS = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 /** What the proxy says by itself has this long, in milliseconds. */
 const ASIDE_MS = 30_000;
 

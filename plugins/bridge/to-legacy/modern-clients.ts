@@ -7,21 +7,26 @@ import {
   type Exchange,
   type Json,
   JsonObject,
+  META,
   MODERN,
   type Message,
   type Next,
-  ProxyError,
   type UpstreamRequest,
   checkMirrors,
   decideEra,
   empty,
 } from "../../../core/index.ts";
 import type { BridgeHost } from "../host.ts";
-import { callerOf, legacyFields } from "./caller.ts";
+import { MAY_ASK } from "./asking.ts";
+import { BridgedCall, type CallContext } from "./call.ts";
+import { type Caller, callerOf, legacyFields } from "./caller.ts";
+import { ClientSide } from "./client-side.ts";
 import { discovered } from "./discover.ts";
 import { errorAnswer } from "./errors.ts";
 import { HandshakeRefused } from "./handshake.ts";
 import { Leases } from "./leases.ts";
+import { ParkedCalls, bindingOf } from "./parked-calls.ts";
+import { legacyRequest } from "./requests.ts";
 
 /** MCP 2026-07-28, Changelog: methods that are no more; what is left of tasks is an extension. */
 const GONE = /^(?:initialize|ping|logging\/setLevel|resources\/(?:un)?subscribe|tasks\/.*)$/;
@@ -40,10 +45,12 @@ export interface ModernRequest {
 export class ModernClients {
   readonly leases: Leases;
   readonly #host: BridgeHost;
+  readonly #context: CallContext;
 
   constructor(host: BridgeHost) {
     this.#host = host;
     this.leases = new Leases(host);
+    this.#context = { ...host, log: host.app.log, parked: new ParkedCalls(host) };
   }
 
   /** @throws ProxyError */
@@ -72,26 +79,58 @@ export class ModernClients {
     }
   }
 
-  async #serve({ exchange, request, message, idText }: ModernRequest): Promise<Answer> {
-    const { method } = message;
-    if (GONE.test(method!))
+  async #serve(asked: ModernRequest): Promise<Answer> {
+    const { exchange, request, message, idText } = asked;
+    const method = message.method!;
+    if (GONE.test(method))
       return errorAnswer(idText, 404, { code: -32601, message: `${method} is no method of MCP ${MODERN}.` });
     const caller = callerOf(exchange, request);
+    if (method === "server/discover")
+      return discovered(idText, (await this.leases.get(caller, legacyFields(request))).result);
+    if (!MAY_ASK.has(method)) return this.#call(asked, caller, []);
+    const binding = await bindingOf(caller, this.#host.mount.server, asked);
+    if (message.params?.requestState === undefined) return this.#call(asked, caller, binding);
+    const parked = this.#context.parked.take(message.params.requestState, binding);
+    const client = new ClientSide(this.#host, asked);
+    void parked.retry(client, asked.object.object("params")?.object("inputResponses"));
+    return client.answer;
+  }
+
+  async #call(asked: ModernRequest, caller: Caller, binding: readonly string[]): Promise<Answer> {
+    const { exchange, request, message, object } = asked;
+    const method = message.method!;
+    const mayAsk = MAY_ASK.has(method);
     const fields = legacyFields(request);
-    if (method === "server/discover") return discovered(idText, (await this.leases.get(caller, fields)).result);
-    throw new ProxyError("INTERNAL", { server: this.#host.mount.server });
+    const lease = mayAsk
+      ? await this.leases.take(caller, fields, (run) => exchange.whenLeft(request, run))
+      : await this.leases.get(caller, fields);
+    try {
+      const level = object.object("params")?.object("_meta")?.value(`${META}logLevel`);
+      if (typeof level === "string") await lease.wantLevel(level);
+    } catch (cause) {
+      if (mayAsk) lease.left();
+      throw cause;
+    }
+    const client = new ClientSide(this.#host, asked);
+    const call = new BridgedCall(this.#context, lease, method, binding);
+    // The limit for all of it is the client's; a call that waits for answers begins anew with each of them.
+    const { total: _total, ...timeouts } = request.timeouts ?? {};
+    call.start(legacyRequest(object, call.id, mayAsk), client, fields, timeouts);
+    return client.answer;
   }
 
   /** Called now and then: ends what is idle or too old. */
   look(): void {
+    this.#context.parked.look();
     this.leases.look();
   }
 
   report(): Json {
-    return { sessions: this.leases.size };
+    return { sessions: this.leases.size, parked: this.#context.parked.size };
   }
 
   close(): Promise<void> {
+    this.#context.parked.close();
     return this.leases.close();
   }
 }

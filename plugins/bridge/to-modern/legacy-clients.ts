@@ -50,7 +50,7 @@ export class LegacyClients {
     const session = this.#find(exchange, request);
     if (request.method === "POST") return this.#post(exchange, request, next, session);
     if (!session) return empty(405, { allow: "POST" });
-    if (request.method === "GET") return session.listening.get(exchange, request);
+    if (request.method === "GET") return session.listening.get();
     this.#sessions.delete(session.id);
     session.end();
     return empty(200);
@@ -118,7 +118,7 @@ export class LegacyClients {
     if (method === "initialize") return this.#initialize(posted);
     const session = found ?? this.#visitor(exchange, request);
     const ending = answerHere(session, method, message);
-    if (ending) return answer(idText, ending);
+    if (ending) return answer(idText, await ending);
     if (session.calls >= MAX_CALLS)
       throw new ProxyError("SERVER_BUSY", {
         server: this.#services.host.mount.server,
@@ -172,7 +172,7 @@ export class LegacyClients {
 }
 
 /** What needs no server. */
-function answerHere(session: LegacySession, method: string, message: JsonObject): Ending | undefined {
+function answerHere(session: LegacySession, method: string, message: JsonObject): Ending | Promise<Ending> | undefined {
   const params = message.object("params");
   const done: Ending = { member: "result", value: JsonObject.empty() };
   if (method === "ping") return done;
@@ -182,16 +182,17 @@ function answerHere(session: LegacySession, method: string, message: JsonObject)
     session.level = level as string;
     return done;
   }
-  const subscribes = method === "resources/subscribe";
-  if (subscribes || method === "resources/unsubscribe") {
-    if (!session.server?.subscribes) return errorEnding(-32601, `${method} is not offered here.`);
-    const uri = params?.value("uri");
-    if (typeof uri !== "string") return errorEnding(-32602, "`uri` is missing.");
-    if (subscribes) session.listening.subscribe(uri);
-    else session.listening.unsubscribe(uri);
-    return done;
-  }
+  if (/^resources\/(?:un)?subscribe$/.test(method)) return subscribed(session, method, params?.value("uri"));
   return UNKNOWN.test(method) ? errorEnding(-32601, `${method} is not offered here.`) : undefined;
+}
+
+/** @throws ProxyError */
+async function subscribed({ listening }: LegacySession, method: string, uri: unknown): Promise<Ending> {
+  if (!listening.canSubscribe) return errorEnding(-32601, `${method} is not offered here.`);
+  if (typeof uri !== "string") return errorEnding(-32602, "`uri` is missing.");
+  if (method === "resources/unsubscribe") await listening.unsubscribe(uri);
+  else if (!(await listening.subscribe(uri))) return errorEnding(-32601, `${method} is not offered for this resource.`);
+  return { member: "result", value: JsonObject.empty() };
 }
 
 function answer(idText: string, { member, value }: Ending, headers?: Record<string, string>): Answer {
