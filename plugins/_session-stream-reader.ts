@@ -12,7 +12,7 @@ export interface ReaderHost {
 export class Reader implements Source {
   readonly #host: ReaderHost;
   #receiver: Receiver | undefined;
-  #ended: { error: ProxyError | undefined } | undefined;
+  #ended: { error: ProxyError | undefined; cancelled: boolean } | undefined;
   #over = false;
   isPaused = false;
 
@@ -26,7 +26,7 @@ export class Reader implements Source {
 
   start(receiver: Receiver): void {
     this.#receiver = receiver;
-    if (this.#ended) return this.end(this.#ended.error);
+    if (this.#ended) return this.end(this.#ended.error, this.#ended.cancelled);
     this.#host.begun();
   }
   pause(): void {
@@ -51,12 +51,13 @@ export class Reader implements Source {
     if (this.isReady && !this.isPaused && this.#host.caughtUp()) this.#receiver!.data(bytes);
   }
 
-  end(error: ProxyError | undefined): void {
+  /** @param cancelled the client wants no response: that there is none is no failure */
+  end(error: ProxyError | undefined, cancelled = false): void {
     if (this.#over) return;
-    this.#ended = { error };
+    this.#ended = { error, cancelled };
     if (!this.#receiver) return;
     this.#over = true;
     if (error) this.#receiver.fail(error);
-    else this.#receiver.end();
+    else this.#receiver.end(cancelled);
   }
 }

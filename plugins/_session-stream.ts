@@ -148,7 +148,7 @@ export class SessionStream implements LegOwner, Renaming {
     this.#host.closed(this);
     const reader = this.#reader;
     this.#reader = undefined;
-    reader?.end(this.#ended?.error);
+    this.#end(reader);
   }
 
   /** The client does not wait for its response any longer. Whether its server says so or not, the stream ends. */
@@ -199,7 +199,11 @@ export class SessionStream implements LegOwner, Renaming {
     if (this.#log.cursor < this.#log.last || !this.#ended) return;
     this.#reader = undefined;
     this.#unread();
-    reader.end(this.#ended.error);
+    this.#end(reader);
+  }
+
+  #end(reader: Reader | undefined): void {
+    reader?.end(this.#ended?.error, this.#cancelledAt !== undefined);
   }
 
   #left(reader: Reader): void {

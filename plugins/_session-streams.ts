@@ -35,9 +35,10 @@ export class SessionStreams {
 
   /** A POST of this session: sends it and follows an event stream that answers it. @throws ProxyError */
   relay(exchange: Exchange, request: UpstreamRequest, send: Send): Promise<Answer> {
+    // Before the server knows: it may end the answer at once.
+    if (exchange.posted?.method === "notifications/cancelled") this.#cancelled(exchange);
     // No function that waits: this is the way of every call.
     return detached(request, send, (answer) => {
-      if (exchange.posted?.method === "notifications/cancelled") this.#cancelled(exchange);
       if (!isStream(answer)) return answer;
       const whole = wholeBody(answer);
       if (whole && isPlain(Buffer.from(whole.buffer, whole.byteOffset, whole.length))) return answer;

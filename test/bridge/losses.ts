@@ -14,8 +14,8 @@ export const LOSSES: readonly Loss[] = [
   {
     what: "log messages",
     // MCP 2025-11-25, Logging: `notifications/message` names no request, and here no stream does either.
-    applies: (client, server) => isModern(client) && hasChannel(server),
-    why: "over one channel a log message does not tell to which request it belongs, and a modern client gets those of its requests only",
+    applies: (client, server) => hasChannel(server) && (isModern(client) || isModern(server)),
+    why: "over one channel a log message does not tell to which request it belongs, and in 2026-07-28 it belongs to one",
   },
   {
     what: "logs before a level was set",

@@ -72,7 +72,9 @@ export class World {
   }
 
   async #join(index: number): Promise<void> {
-    const client = await openClient(this.sequence.client, index, this.ledger, this.#origin, KEYS[index]!);
+    const { client: kind, ops } = this.sequence;
+    const wantsChanges = ops.some(({ op }) => op === "changed");
+    const client = await openClient(kind, index, this.ledger, this.#origin, KEYS[index]!, wantsChanges);
     this.clients[index] = client;
     this.everyone.push(client);
   }

@@ -93,7 +93,8 @@ describe("SE-10 a legacy client that cancels", () => {
     await expectCancelled(kind, server, id, kind === "legacy HTTP" ? [`cancelled ${id}`] : undefined);
     if (kind === "legacy HTTP") (await server.held()).down("ends");
     await within(calling.receive(/\r\n0\r\n\r\n/), "the end of the client's stream");
-    expect(calling.received).not.toContain('"result"');
+    // MCP 2025-11-25, Cancellation: no response to what was cancelled.
+    expect(calling.received).not.toContain('"id":7');
   });
 });
 

@@ -17,6 +17,8 @@ export abstract class ScriptedClient {
   /** Least level of log messages that it wants. */
   level: Level | undefined;
   gone = false;
+  /** It listens for changes of lists, where its era makes that a choice. */
+  wantsChanges = false;
 
   constructor(index: number, ledger: Ledger) {
     this.index = index;

@@ -14,6 +14,7 @@ export async function openClient(
   ledger: Ledger,
   origin: string,
   key: string,
+  wantsChanges: boolean,
 ): Promise<ScriptedClient> {
   const endpoint: Endpoint = { url: `${origin}/one/${kind === "HTTP+SSE" ? "sse" : "mcp"}`, key };
   const client = {
@@ -23,6 +24,7 @@ export async function openClient(
     "modern HTTP": () => new ModernClient(index, ledger, new ModernHttp(endpoint)),
     "modern stdio": () => new ModernClient(index, ledger, new ModernStdio(endpoint)),
   }[kind]();
+  client.wantsChanges = wantsChanges;
   await client.open();
   return client;
 }

@@ -31,7 +31,8 @@ export class ModernClient extends ScriptedClient {
     const { result, error } = await this.#ask("server/discover", "");
     if (!(result?.supportedVersions as string[] | undefined)?.includes(MODERN_VERSION))
       throw new Error(`server/discover was answered ${JSON.stringify(error ?? result)}`);
-    await this.#listen("lists", { toolsListChanged: true, promptsListChanged: true, resourcesListChanged: true });
+    if (this.wantsChanges)
+      await this.#listen("lists", { toolsListChanged: true, promptsListChanged: true, resourcesListChanged: true });
     this.note("is there");
   }
 
