@@ -83,7 +83,14 @@ class Maker {
   call(): Call {
     const rnd = this.#rnd;
     const client = rnd.int(2);
-    const method = rnd.pick(["tools/call", "tools/call", "tools/call", "tools/call", "prompts/get", "resources/read"] as const);
+    const method = rnd.pick([
+      "tools/call",
+      "tools/call",
+      "tools/call",
+      "tools/call",
+      "prompts/get",
+      "resources/read",
+    ] as const);
     const nonce = `n${client}x${++this.#count}`;
     const call: Call = { nonce, client, method, steps: [], end: "ok", progress: rnd.chance(0.5), replies: {} };
     if (rnd.chance(0.05)) return { ...call, method: "tools/call", unknown: true };
@@ -92,7 +99,8 @@ class Maker {
       const way = rnd.int(10);
       if (way < 4) call.steps.push({ do: "progress", value: (value += 1 + rnd.int(5)) });
       else if (way < 6) call.steps.push({ do: "log", level: rnd.pick(LEVELS) });
-      else if (call.steps.filter((step) => step.do === "ask").length < 2) call.steps.push(this.#ask(call, rnd.chance(0.25) ? 2 : 1));
+      else if (call.steps.filter((step) => step.do === "ask").length < 2)
+        call.steps.push(this.#ask(call, rnd.chance(0.25) ? 2 : 1));
     }
     if (rnd.chance(0.2)) call.end = method === "tools/call" ? rnd.pick(["fail", "error"]) : "error";
     if (method === "tools/call" && rnd.chance(0.3)) call.region = rnd.pick(REGIONS);

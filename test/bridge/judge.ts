@@ -22,7 +22,8 @@ export function judge({ sequence, ledger, calls, everyone }: Seen): void {
   for (const { index, news, everSubscribed } of everyone)
     for (const one of news) {
       const [, uri] = /^notifications\/resources\/updated (.*)$/.exec(one) ?? [];
-      if (uri !== undefined && !everSubscribed.has(uri)) say(`client ${index} heard of ${uri}, for which it never asked`);
+      if (uri !== undefined && !everSubscribed.has(uri))
+        say(`client ${index} heard of ${uri}, for which it never asked`);
     }
 }
 
@@ -32,7 +33,8 @@ function judgeSessions({ runs }: Ledger, say: (text: string) => void): void {
   for (const { nonce, session } of runs.values()) {
     if (session === undefined) continue;
     const owner = owners.get(session);
-    if (owner !== undefined && owner !== nonce[1]) say(`a session with the server serves clients ${owner} and ${nonce[1]}`);
+    if (owner !== undefined && owner !== nonce[1])
+      say(`a session with the server serves clients ${owner} and ${nonce[1]}`);
     owners.set(session, nonce[1]!);
   }
 }
@@ -45,23 +47,27 @@ function judgeCall(sequence: Sequence, asked: Asked, run: Run | undefined, say: 
   const ends = endsByError(asked, sequence);
   if (run) {
     const own = sentArguments(call);
-    if (run.args.some((args) => args !== own)) say(`${nonce} came with other arguments: ${run.args.find((args) => args !== own)} in place of ${own}`);
+    if (run.args.some((args) => args !== own))
+      say(`${nonce} came with other arguments: ${run.args.find((args) => args !== own)} in place of ${own}`);
     if (run.begun.filter((from) => from === 0).length > 1) say(`${nonce} was begun twice`);
     judgeAnswers(sequence, asked, run, isWhole && !ends, say);
-    if (!cancelled && !left && !disturbed && run.cancelled > 0) say(`${nonce} was cancelled at the server, and nobody meant it`);
+    if (!cancelled && !left && !disturbed && run.cancelled > 0)
+      say(`${nonce} was cancelled at the server, and nobody meant it`);
   } else if (hasLostSession(asked)) {
     // The server had lost the session, and refused the call before it ran.
     if (!mayLoseSessions) say(`${nonce}: a session was lost without a restart`);
     return;
   } else if (isWhole && !call.unknown) say(`${nonce} never came to the server`);
-  if (asked.cut !== undefined && !cancelled && !left && lost !== "for good") say(`${nonce} ended without a response: ${asked.cut}`);
+  if (asked.cut !== undefined && !cancelled && !left && lost !== "for good")
+    say(`${nonce} ended without a response: ${asked.cut}`);
   if (finals.length > 1) say(`${nonce} has ${finals.length} responses`);
   if (!isWhole) return;
   const [final] = finals;
   if (!final) return say(`${nonce} has no response`);
   const { message, raw } = final;
   if (ends) {
-    if (!message.error && message.result?.isError !== true) say(`${nonce}: its client refused to answer, and yet ${raw}`);
+    if (!message.error && message.result?.isError !== true)
+      say(`${nonce}: its client refused to answer, and yet ${raw}`);
     return;
   }
   judgeValue(asked, raw, say);
@@ -70,7 +76,8 @@ function judgeCall(sequence: Sequence, asked: Asked, run: Run | undefined, say: 
   judgeLogs(sequence, asked, say);
   for (const { key, kind } of questionsOf(asked))
     // A legacy client is asked for roots on behalf of no call.
-    if ((kind !== "roots" || isModern(sequence.client)) && asked.questions.get(key) !== 1) say(`${nonce} ${key} was asked ${asked.questions.get(key) ?? 0} times`);
+    if ((kind !== "roots" || isModern(sequence.client)) && asked.questions.get(key) !== 1)
+      say(`${nonce} ${key} was asked ${asked.questions.get(key) ?? 0} times`);
 }
 
 function hasLostSession({ finals }: Asked): boolean {
@@ -106,12 +113,15 @@ function judgeAnswers(
     if (answers.length > 1) say(`${nonce} ${question.key} was answered ${answers.length} times`);
     const answer = answerTo(asked, question);
     const expected: unknown[] = answer && "result" in answer ? [answer.result] : [{ error: -1 }];
-    if (isLost("answer with an error", client, server) && answer && "error" in answer) expected.push({ action: "cancel" });
+    if (isLost("answer with an error", client, server) && answer && "error" in answer)
+      expected.push({ action: "cancel" });
     // Nobody answered: the bridge may do so when it gives up.
     if (!answer) expected.push({ action: "cancel" }, answers[0]);
     if (!isWhole && answers.length === 1 && typeof answers[0] === "object" && "error" in answers[0]!) continue;
     if (answers.length === 1 && !expected.some((one) => isDeepStrictEqual(one, answers[0])))
-      say(`${nonce} ${question.key} was answered ${JSON.stringify(answers[0])} in place of ${JSON.stringify(expected)}`);
+      say(
+        `${nonce} ${question.key} was answered ${JSON.stringify(answers[0])} in place of ${JSON.stringify(expected)}`,
+      );
     if (isWhole && answers.length !== 1) say(`${nonce} ${question.key} was answered ${answers.length} times`);
   }
 }

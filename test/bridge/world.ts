@@ -157,25 +157,39 @@ export class World {
 
   async #leave(index: number): Promise<void> {
     const client = this.clients[index]!;
-    for (const asked of client.calls.values()) if (!asked.isOver && isHeld(asked.call, this.gates)) await this.#isHeld(asked);
+    for (const asked of client.calls.values())
+      if (!asked.isOver && isHeld(asked.call, this.gates)) await this.#isHeld(asked);
     await client.leave(false);
     await this.#join(index);
   }
 
   async #updated(uri: string): Promise<void> {
     const subscribers = this.clients.filter(({ subscribed }) => subscribed.has(uri));
-    await this.#told(subscribers, `notifications/resources/updated ${uri}`, "resourceSubscriptions", uri, () => this.#server.updated(uri));
+    await this.#told(subscribers, `notifications/resources/updated ${uri}`, "resourceSubscriptions", uri, () =>
+      this.#server.updated(uri),
+    );
   }
 
   async #changed(what: "tools" | "prompts" | "resources"): Promise<void> {
-    await this.#told(this.clients, `notifications/${what}/list_changed`, `${what}ListChanged`, undefined, () => this.#server.changed(what));
+    await this.#told(this.clients, `notifications/${what}/list_changed`, `${what}ListChanged`, undefined, () =>
+      this.#server.changed(what),
+    );
   }
 
-  async #told(clients: ScriptedClient[], news: string, kind: string, uri: string | undefined, tell: () => void): Promise<void> {
+  async #told(
+    clients: ScriptedClient[],
+    news: string,
+    kind: string,
+    uri: string | undefined,
+    tell: () => void,
+  ): Promise<void> {
     if (this.#hasRestarted) return tell();
     const { ledger } = this;
     const listeners = `${clients.length} listeners for ${news}`;
-    await ledger.expect(() => this.#server.ready(kind, uri) >= clients.length, () => `${listeners}: ${this.#server.ready(kind, uri)}`);
+    await ledger.expect(
+      () => this.#server.ready(kind, uri) >= clients.length,
+      () => `${listeners}: ${this.#server.ready(kind, uri)}`,
+    );
     const counts = clients.map((client) => count(client, news));
     tell();
     await ledger.expect(
@@ -189,19 +203,33 @@ export class World {
     const due = [...this.calls.values()].filter(({ call, disturbed }) => disturbed || !isHeld(call, this.gates));
     await this.ledger.expect(
       () => due.every((asked) => asked.isOver),
-      () => `the end of ${due.filter((asked) => !asked.isOver).map(({ call }) => call.nonce).join(", ")}`,
+      () =>
+        `the end of ${due
+          .filter((asked) => !asked.isOver)
+          .map(({ call }) => call.nonce)
+          .join(", ")}`,
     );
     // A call whose client cannot come back goes on at the server.
     for (const { call, lost, left } of due)
       if (lost === "for good" && !left && !call.steps.some((step) => step.do === "ask"))
-        await this.ledger.expect(() => this.ledger.runs.get(call.nonce)?.ended ?? false, `${call.nonce} ends at the server`);
+        await this.ledger.expect(
+          () => this.ledger.runs.get(call.nonce)?.ended ?? false,
+          `${call.nonce} ends at the server`,
+        );
   }
 
   async #close(): Promise<void> {
     const { ledger } = this;
     const before = ledger.violations.length;
-    await Promise.all(this.clients.map((client) => client.leave(before === 0).catch((cause: unknown) => ledger.violation(String(cause)))));
-    await this.#poll(() => this.#penstock.active === 0, () => `exchanges of the proxy end: ${this.#penstock.active}`);
+    await Promise.all(
+      this.clients.map((client) =>
+        client.leave(before === 0).catch((cause: unknown) => ledger.violation(String(cause))),
+      ),
+    );
+    await this.#poll(
+      () => this.#penstock.active === 0,
+      () => `exchanges of the proxy end: ${this.#penstock.active}`,
+    );
     await this.#stop();
     const server = this.#server;
     const left = () => `sessions ${server.sessions()}, at work ${server.busy()}, connections ${server.connections()}`;

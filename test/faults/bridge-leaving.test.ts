@@ -16,7 +16,10 @@ import {
 
 const use = testScope();
 
-async function behind(kind: UpstreamKind, plugins: unknown = standard()): Promise<{ server: HoldingServer; port: number }> {
+async function behind(
+  kind: UpstreamKind,
+  plugins: unknown = standard(),
+): Promise<{ server: HoldingServer; port: number }> {
   const server = await use(holdingServer(kind));
   const proxy = await use(startProxy({ servers: { one: { ...server.config, path: "/mcp" } }, plugins }));
   return { server, port: Number(new URL(proxy.url).port) };
@@ -36,7 +39,12 @@ const CANCELLED: Record<UpstreamKind, (id: string) => string[]> = {
   "modern stdio": (id) => [`cancelled ${id}`],
 };
 
-async function expectCancelled(kind: UpstreamKind, server: HoldingServer, id: string, which = CANCELLED[kind](id)): Promise<void> {
+async function expectCancelled(
+  kind: UpstreamKind,
+  server: HoldingServer,
+  id: string,
+  which = CANCELLED[kind](id),
+): Promise<void> {
   for (const one of which) await server.saw.find((seen) => seen === one, `'${one}' at the server`);
   expect(since(server).sort()).toEqual(which.sort());
 }
@@ -104,11 +112,17 @@ const MIXED = UPSTREAMS.flatMap((kind) => [[eraOf(kind) === "legacy" ? "modern" 
 describe.each(["ends", "dies"] as const)("SE-10 a server that %s in the middle of a call", (how) => {
   test.each(MIXED)("a %s client of a %s server is told with the id of its request", async (client, kind) => {
     const { server, port } = await behind(kind);
-    const calling: RawClient = await (client === "legacy" ? await legacyClient(use, port) : modernClient(use, port)).call(7);
+    const calling: RawClient = await (
+      client === "legacy" ? await legacyClient(use, port) : modernClient(use, port)
+    ).call(7);
     (await server.held()).down(how);
     const rest = await calling.receive(/\r\n0\r\n\r\n/);
     const response = /^data: (.*"id":7.*)$/m.exec(rest)?.[1];
-    expect(JSON.parse(response ?? "null")).toMatchObject({ jsonrpc: "2.0", id: 7, error: { code: expect.any(Number) } });
+    expect(JSON.parse(response ?? "null")).toMatchObject({
+      jsonrpc: "2.0",
+      id: 7,
+      error: { code: expect.any(Number) },
+    });
     // Whoever sees an id would come back for more (MCP 2025-11-25, Transports).
     if (client === "modern") expect(calling.received).not.toMatch(/^id:/m);
     expect(server.saw.entries.filter((one) => one.startsWith("call"))).toHaveLength(1);

@@ -106,7 +106,11 @@ async function holdingHttp(era: Era): Promise<HoldingServer> {
         }
         const answer = answerOf(era, message);
         const session = message.method === "initialize" ? "mcp-session-id: raw-session\r\n" : "";
-        connection.send(answer === undefined ? "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n" : jsonAnswer(answer, "200 OK", session));
+        connection.send(
+          answer === undefined
+            ? "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n"
+            : jsonAnswer(answer, "200 OK", session),
+        );
       }
     },
     { handshakes: true, discovers: true },

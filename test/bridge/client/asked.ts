@@ -74,8 +74,7 @@ export function answerTo(
   if (reply === "error") return { error: { code: -1, message: "the user said no" } };
   const token = `${call.nonce}-${key}`;
   if (kind === "roots") return { result: { roots: [{ uri: ROOTS(call.client) }] } };
-  if (kind === "sampling")
-    return { result: { role: "assistant", content: { type: "text", text: token }, model: "m" } };
+  if (kind === "sampling") return { result: { role: "assistant", content: { type: "text", text: token }, model: "m" } };
   if (reply === "decline") return { result: { action: "decline" } };
   return { result: kind === "form" ? { action: "accept", content: { token } } : { action: "accept" } };
 }

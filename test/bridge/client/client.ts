@@ -60,7 +60,8 @@ export abstract class ScriptedClient {
       const asked = nonce === undefined ? undefined : this.calls.get(nonce);
       if (!asked) return this.violation(`a log message of nothing: ${raw}`);
       asked.logs.push(String(params.level));
-      if (asked.finals.length > 0 && own && !asked.cancelled) this.violation(`a log message after the response of ${nonce}`);
+      if (asked.finals.length > 0 && own && !asked.cancelled)
+        this.violation(`a log message after the response of ${nonce}`);
       return;
     }
     if (method === "notifications/resources/updated") this.news.push(`${method} ${String(params.uri)}`);

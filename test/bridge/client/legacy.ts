@@ -131,7 +131,8 @@ export class LegacyClient extends ScriptedClient {
     if (this.gone) return;
     const message = this.read(raw);
     if (message.method !== undefined && message.id !== undefined) return this.#asked(message, raw);
-    if (message.method !== undefined) return this.notified(message, raw, on === undefined ? undefined : this.#byId.get(on));
+    if (message.method !== undefined)
+      return this.notified(message, raw, on === undefined ? undefined : this.#byId.get(on));
     const id = message.id as number;
     if (on !== undefined && on !== id) this.violation(`the response of ${id} came on the stream of ${on}`);
     const isKnown = this.#waiting.has(id) || this.#byId.has(id);
@@ -166,7 +167,9 @@ export class LegacyClient extends ScriptedClient {
     // Roots name no call, and are the same for all.
     if (method === "roots/list") {
       const result = { roots: [{ uri: ROOTS(this.index) }] };
-      return void this.#wire.tell(text({ id, result })).catch((cause: unknown) => this.note(`its roots were refused: ${String(cause)}`));
+      return void this.#wire
+        .tell(text({ id, result }))
+        .catch((cause: unknown) => this.note(`its roots were refused: ${String(cause)}`));
     }
     const found = this.#whose(method!, params, raw);
     if (!found) return this.violation(`a question that no call of this client asks: ${raw}`);
@@ -177,7 +180,8 @@ export class LegacyClient extends ScriptedClient {
     this.ledger.note("");
     if (answer && !asked.cancelled)
       this.#wire.tell(text({ id, ...answer })).catch((cause: unknown) => {
-        if (!asked.disturbed && !this.gone) this.violation(`the answer to ${asked.call.nonce} ${question.key} was refused: ${String(cause)}`);
+        if (!asked.disturbed && !this.gone)
+          this.violation(`the answer to ${asked.call.nonce} ${question.key} was refused: ${String(cause)}`);
       });
   }
 

@@ -103,7 +103,8 @@ export class ModernClient extends ScriptedClient {
         if (message.id !== undefined) return this.violation(`a request on a modern stream: ${raw}`);
         return this.notified(message, raw, asked);
       }
-      if (message.id !== id) this.violation(`${asked.call.nonce}: the response of ${String(message.id)} in place of ${id}`);
+      if (message.id !== id)
+        this.violation(`${asked.call.nonce}: the response of ${String(message.id)} in place of ${id}`);
       if (over) return this.violation(`a second response: ${raw}`);
       over = true;
       if (message.result?.resultType === "input_required") this.#inputRequired(asked, message);
@@ -131,7 +132,8 @@ export class ModernClient extends ScriptedClient {
         this.violation(`${asked.call.nonce} does not ask ${method} ${JSON.stringify(params)}`);
         continue;
       }
-      if (JSON.stringify(params ?? {}).includes("elicitationId")) this.violation("an elicitationId on a modern connection");
+      if (JSON.stringify(params ?? {}).includes("elicitationId"))
+        this.violation("an elicitationId on a modern connection");
       this.note(`is asked ${asked.call.nonce} ${question.key}`);
       asked.questions.set(question.key, (asked.questions.get(question.key) ?? 0) + 1);
       const answer = answerTo(asked, question);

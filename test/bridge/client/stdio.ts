@@ -18,7 +18,10 @@ class Lines {
 
   constructor({ url, key }: Endpoint, onLine: (line: string) => void) {
     const plugins = standard().filter(({ name }) => !FOR_LISTENERS.includes(name));
-    this.#penstock = createPenstock({ servers: { main: { url, headers: { "x-api-key": key }, path: "/mcp" } }, plugins });
+    this.#penstock = createPenstock({
+      servers: { main: { url, headers: { "x-api-key": key }, path: "/mcp" } },
+      plugins,
+    });
     const output = new PassThrough();
     let rest = "";
     output.setEncoding("utf8").on("data", (piece: string) => {

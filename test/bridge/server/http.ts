@@ -13,7 +13,10 @@ type Handle = (request: IncomingMessage, body: string, response: ServerResponse)
 const EVENTS = { "content-type": "text/event-stream", "cache-control": "no-cache" };
 
 /** What all of them have in common: a port that stays the same when the server is started again. */
-async function host(handle: Handle, fall: () => void): Promise<Pick<ScriptedServer, "connections" | "restart" | "close"> & { port: number }> {
+async function host(
+  handle: Handle,
+  fall: () => void,
+): Promise<Pick<ScriptedServer, "connections" | "restart" | "close"> & { port: number }> {
   const sockets = new Set<Socket>();
   const start = () =>
     createServer((request, response) => {
@@ -72,7 +75,7 @@ export async function legacyHttp(ledger: Ledger, gates: Gates): Promise<Scripted
   const brain = new LegacyBrain(ledger, gates);
   const streams = new Map<LegacySession, ServerResponse>();
   const fall = () => {
-    for (const session of [...brain.sessions.values()]) brain.end(session, true);
+    for (const session of brain.sessions.values()) brain.end(session, true);
   };
   const served = await host((request, body, response) => {
     const id = request.headers["mcp-session-id"] as string | undefined;
@@ -131,7 +134,7 @@ export async function legacyHttp(ledger: Ledger, gates: Gates): Promise<Scripted
 export async function sse(ledger: Ledger, gates: Gates): Promise<ScriptedServer> {
   const brain = new LegacyBrain(ledger, gates);
   const fall = () => {
-    for (const session of [...brain.sessions.values()]) brain.end(session, true);
+    for (const session of brain.sessions.values()) brain.end(session, true);
   };
   const channels = new Map<string, Outlet>();
   const served = await host((request, body, response) => {

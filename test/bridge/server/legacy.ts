@@ -137,7 +137,13 @@ export class LegacyBrain {
     call.abort.abort();
   }
 
-  async #run(session: LegacySession, method: ScriptedMethod, raw: string, message: Wire, outlet: Outlet): Promise<void> {
+  async #run(
+    session: LegacySession,
+    method: ScriptedMethod,
+    raw: string,
+    message: Wire,
+    outlet: Outlet,
+  ): Promise<void> {
     const { id, params = {} } = message;
     if (params.name === "nowhere") return outlet.respond(errorText(id, -32602, "Unknown tool: nowhere"));
     const script = scriptOf(method, params)!;
@@ -153,7 +159,9 @@ export class LegacyBrain {
         const { value: progress } = step;
         outlet.send(text({ method: "notifications/progress", params: { progressToken: token, progress } }));
       } else if (step.do === "log" && reaches(step.level, session.level))
-        outlet.send(text({ method: "notifications/message", params: { level: step.level, data: `log of ${script.nonce}` } }));
+        outlet.send(
+          text({ method: "notifications/message", params: { level: step.level, data: `log of ${script.nonce}` } }),
+        );
       else if (step.do === "ask")
         await Promise.all(step.questions.map((one) => this.#ask(session, outlet, script, one, run, signal)));
       else if (step.do === "gate") {

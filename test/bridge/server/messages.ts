@@ -71,7 +71,11 @@ export function listText(method: List | "resources/templates/list"): string {
 }
 
 /** A question as its method and parameters. */
-export function question({ nonce }: Script, { key, kind }: Question, legacy: boolean): { method: string; params?: object } {
+export function question(
+  { nonce }: Script,
+  { key, kind }: Question,
+  legacy: boolean,
+): { method: string; params?: object } {
   const message = `${nonce} ${key}`;
   if (kind === "roots") return { method: "roots/list" };
   if (kind === "sampling")

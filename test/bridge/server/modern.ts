@@ -90,7 +90,8 @@ export class ModernBrain {
       this.#ledger.violation(`${method} without a good envelope: ${raw.slice(0, 300)}`);
       return outlet.respond(errorText(id, -32602, "no envelope"), 400);
     }
-    const ok = (members: string, more = "") => outlet.respond(resultText(id, `{"resultType":"complete",${members}${more}${OWN}}`));
+    const ok = (members: string, more = "") =>
+      outlet.respond(resultText(id, `{"resultType":"complete",${members}${more}${OWN}}`));
     if (method === "server/discover")
       return ok(`"supportedVersions":["${MODERN_VERSION}"],"capabilities":${JSON.stringify(CAPABILITIES)}`, CACHE);
     if (LISTS.includes(method as List)) return ok(listText(method as List), CACHE);
@@ -106,7 +107,9 @@ export class ModernBrain {
     const filter = params.notifications as Record<string, unknown>;
     const listening = { id, filter, outlet };
     this.listening.add(listening);
-    outlet.send(subscribed(id, { method: "notifications/subscriptions/acknowledged", params: { notifications: filter } }));
+    outlet.send(
+      subscribed(id, { method: "notifications/subscriptions/acknowledged", params: { notifications: filter } }),
+    );
     this.#ledger.note(`server: listen ${JSON.stringify(filter)}`);
     outlet.gone.addEventListener("abort", () => {
       this.listening.delete(listening);
@@ -126,7 +129,8 @@ export class ModernBrain {
     const meta = params._meta!;
     const state = params.requestState === undefined ? undefined : readState(String(params.requestState));
     const from = state ? state.at + 1 : 0;
-    if (state && state.nonce !== script.nonce) this.#ledger.violation(`the state of ${state.nonce} came with ${script.nonce}`);
+    if (state && state.nonce !== script.nonce)
+      this.#ledger.violation(`the state of ${state.nonce} came with ${script.nonce}`);
     const run = this.#ledger.begin(script.nonce, from, argumentsText(raw), undefined);
     if (state) {
       const answers = (params.inputResponses ?? {}) as Record<string, unknown>;
@@ -164,7 +168,9 @@ export class ModernBrain {
         const { value: progress } = step;
         outlet.send(text({ method: "notifications/progress", params: { progressToken: token, progress } }));
       } else if (step.do === "log" && reaches(step.level, meta[`${META}logLevel`] as Level | undefined))
-        outlet.send(text({ method: "notifications/message", params: { level: step.level, data: `log of ${script.nonce}` } }));
+        outlet.send(
+          text({ method: "notifications/message", params: { level: step.level, data: `log of ${script.nonce}` } }),
+        );
       else if (step.do === "ask") return respond(...this.#ask(id, script, step.questions, at, meta));
       else if (step.do === "gate") {
         run.atGate = true;

@@ -12,7 +12,9 @@ import { ModernBrain } from "./modern.ts";
 const PIPE = fileURLToPath(new URL("pipe.mjs", import.meta.url));
 
 /** @param onProcess is told of each process, and returns what takes its lines and its end */
-async function processes(onProcess: (say: (line: string) => void) => { line(text: string): void; over(lost: boolean): void }) {
+async function processes(
+  onProcess: (say: (line: string) => void) => { line(text: string): void; over(lost: boolean): void },
+) {
   const sockets = new Set<Socket>();
   const falling = new WeakSet<Socket>();
   const server = createServer((socket) => {
