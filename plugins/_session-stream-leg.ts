@@ -12,8 +12,8 @@ import {
 /** Whoever follows a stream of a server. */
 export interface LegOwner {
   event(bytes: Buffer): void;
-  /** Nothing more comes. @param error why, where that is amiss */
-  over(error: ProxyError | undefined): void;
+  /** Nothing more comes. @param error why, where that is amiss @param cancelled because the client took its request back */
+  over(error: ProxyError | undefined, cancelled?: boolean): void;
   /** Whether there is still something to wait for. */
   readonly waits: boolean;
 }
@@ -72,8 +72,9 @@ export class Leg {
       data: (chunk) => {
         if (isRead()) this.#read(splitter, chunk, isRead);
       },
-      end: () => {
+      end: (cancelled) => {
         if (!isRead()) return;
+        if (cancelled) return this.#finish(undefined, true);
         const { rest } = splitter;
         // No event, as it does not end; but a careless server means it so, and careless clients read it.
         if (rest.length > 0) this.#owner.event(Buffer.concat([rest, BLANK_LINE]));
@@ -183,10 +184,10 @@ export class Leg {
     this.#later(error);
   }
 
-  #finish(error: ProxyError | undefined): void {
+  #finish(error: ProxyError | undefined, cancelled = false): void {
     if (this.#over) return;
     this.abort();
-    this.#owner.over(error);
+    this.#owner.over(error, cancelled);
   }
 
   #drop(): void {

@@ -3,7 +3,7 @@ import { EventLog } from "./_session-stream-log.ts";
 import type { Leg, LegOwner } from "./_session-stream-leg.ts";
 import { type Renaming, type StreamEvent, errorEvent, readEvent } from "./_session-stream-event.ts";
 import type { StreamHost, StreamSubject } from "./_session-stream-host.ts";
-import { Reader } from "./_session-stream-reader.ts";
+import { Reader, type StreamEnd } from "./_session-stream-reader.ts";
 
 /** Bytes that wait for a client that reads slowly, before its server is not read any more. */
 const HIGH_WATER = 64 * 1024;
@@ -28,7 +28,7 @@ export class SessionStream implements LegOwner, Renaming {
   /** When the client took its request back (`performance.now()`). */
   #cancelledAt: number | undefined;
   /** How the server's side ended. */
-  #ended: { error: ProxyError | undefined } | undefined;
+  #ended: StreamEnd | undefined;
   #closed = false;
   /** The client got an event id. */
   #named = false;
@@ -73,12 +73,12 @@ export class SessionStream implements LegOwner, Renaming {
     return this.#host.takeBack(idText);
   }
 
-  over(error: ProxyError | undefined): void {
+  over(error: ProxyError | undefined, cancelled = false): void {
     if (this.#ended) return;
     // Nobody else can tell the client any more, and it would wait for its own time limit.
     if (error && this.waits && this.idText !== undefined)
       this.#add(errorEvent(this.idText, error, this.#host.server), undefined);
-    this.#ended = { error };
+    this.#ended = { error, cancelled: cancelled || this.#cancelledAt !== undefined };
     // It may be kept for long, and needs no more of it.
     this.leg?.abort();
     this.leg = undefined;
@@ -131,7 +131,7 @@ export class SessionStream implements LegOwner, Renaming {
       caughtUp: () => this.#log.unread === 0,
     });
     this.#reader = reader;
-    before?.end(undefined);
+    before?.end();
     this.flow();
     const answer = fromSource(reader, this.#head);
     // The server meant its own bytes.
@@ -148,7 +148,7 @@ export class SessionStream implements LegOwner, Renaming {
     this.#host.closed(this);
     const reader = this.#reader;
     this.#reader = undefined;
-    this.#end(reader);
+    reader?.end(this.#ended);
   }
 
   /** The client does not wait for its response any longer. Whether its server says so or not, the stream ends. */
@@ -199,11 +199,7 @@ export class SessionStream implements LegOwner, Renaming {
     if (this.#log.cursor < this.#log.last || !this.#ended) return;
     this.#reader = undefined;
     this.#unread();
-    this.#end(reader);
-  }
-
-  #end(reader: Reader | undefined): void {
-    reader?.end(this.#ended?.error, this.#cancelledAt !== undefined);
+    reader.end(this.#ended);
   }
 
   #left(reader: Reader): void {

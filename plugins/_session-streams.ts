@@ -38,6 +38,8 @@ export class SessionStreams {
     // Before the server knows: it may end the answer at once.
     if (exchange.posted?.method === "notifications/cancelled") this.#cancelled(exchange);
     // No function that waits: this is the way of every call.
+    // Before it is sent: the server may end the stream before it answers this.
+    if (exchange.posted?.method === "notifications/cancelled") this.#cancelled(exchange);
     return detached(request, send, (answer) => {
       if (!isStream(answer)) return answer;
       const whole = wholeBody(answer);

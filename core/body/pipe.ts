@@ -58,7 +58,6 @@ export class Pipe implements Receiver {
   /** A piece that waits for the end, which is due in the same turn. */
   #held: Uint8Array | undefined;
   #ended: "no" | "well" | ProxyError = "no";
-  /** The client took its request back. */
   #cancelled = false;
   #over = false;
 
@@ -94,6 +93,11 @@ export class Pipe implements Receiver {
     this.#size += chunk.length;
     this.#flow();
     this.#schedule();
+  }
+
+  /** The client took its request back: no response is due. */
+  get isCancelled(): boolean {
+    return this.#cancelled;
   }
 
   end(cancelled = false): void {

@@ -1,20 +1,19 @@
 /** `server/discover` for those who begin with `initialize`: what a modern server says of itself, as an InitializeResult has it. */
 import {
   type Answer,
-  type Exchange,
   type Json,
   JsonObject,
   META,
   MODERN,
   type Message,
-  type Next,
   ProxyError,
-  type UpstreamRequest,
   ask,
   eraOf,
   isRecord,
 } from "../../../core/index.ts";
 import type { BridgeHost } from "../host.ts";
+import type { Posted } from "./call.ts";
+import { modernHeaders, modernParams, requestText } from "./envelope.ts";
 import { isAboutTheWay } from "./leg.ts";
 import type { LegacySession } from "./legacy-session.ts";
 import { credentialOf } from "./tools.ts";
@@ -40,6 +39,7 @@ const MAX_KEPT = 1000;
 const MAX_TTL = 3_600_000;
 /** Where the server sets no limit. */
 const PATIENCE = 60_000;
+const METHOD = "server/discover";
 const TASKS = `${META}tasks`;
 
 export class Discovery {
@@ -52,21 +52,19 @@ export class Discovery {
   }
 
   /** @returns an answer for the client where the server wants to know who it is, or has no time @throws ProxyError */
-  async describe(
-    session: LegacySession,
-    exchange: Exchange,
-    request: UpstreamRequest,
-    next: Next,
-  ): Promise<Description | Answer> {
+  async describe(session: LegacySession, { exchange, request, next, idText }: Posted): Promise<Description | Answer> {
     const key = credentialOf(exchange, request);
     const kept = this.#kept.get(key);
     if (kept && performance.now() < kept.until) return kept.description;
     const { server, timeouts } = this.#host.mount;
     const signal = AbortSignal.timeout(timeouts.headers || PATIENCE);
-    const { headers, body } = session.request("server/discover", JsonObject.empty(), crypto.randomUUID());
-    const answer = await next({ method: "POST", headers: headers!, body: body!, signal });
+    const params = modernParams(JsonObject.empty(), session.envelope);
+    const headers = modernHeaders(request.headers, METHOD, params);
+    // Under the client's id: an answer that is none of the server's own is relayed.
+    const body = requestText(idText, METHOD, params);
+    const answer = await next({ method: "POST", headers, body, signal });
     if (isAboutTheWay(answer.status)) return answer;
-    const message = JSON.parse((body as Buffer).toString()) as Message;
+    const message = JSON.parse(body.toString()) as Message;
     const { response, status } = await ask(() => Promise.resolve(answer), { message, signal });
     const { result, error } = response ?? {};
     if (!result) {

@@ -138,14 +138,15 @@ export class LegacyClients {
     return session;
   }
 
-  async #initialize({ exchange, request, next, message, idText }: Posted): Promise<Answer> {
+  async #initialize(posted: Posted): Promise<Answer> {
     const { host, discovery } = this.#services;
+    const { exchange, request, message, idText } = posted;
     const params = message.object("params");
     const asked = params?.value("protocolVersion");
     const version = typeof asked === "string" && isLegacyVersion(asked) ? asked : LATEST_LEGACY;
     const session = new LegacySession(this.#services, { principal: exchange.principal, version, params });
     session.fields = request.headers;
-    const described = await discovery.describe(session, exchange, request, next);
+    const described = await discovery.describe(session, posted);
     if ("status" in described) return described;
     session.server = described;
     if (this.#sessions.size >= MAX_SESSIONS) this.#makeRoom();
