@@ -35,8 +35,6 @@ export class SessionStreams {
 
   /** A POST of this session: sends it and follows an event stream that answers it. @throws ProxyError */
   relay(exchange: Exchange, request: UpstreamRequest, send: Send): Promise<Answer> {
-    // Before the server knows: it may end the answer at once.
-    if (exchange.posted?.method === "notifications/cancelled") this.#cancelled(exchange);
     // No function that waits: this is the way of every call.
     // Before it is sent: the server may end the stream before it answers this.
     if (exchange.posted?.method === "notifications/cancelled") this.#cancelled(exchange);
