@@ -1,4 +1,5 @@
 import { type ByteTransform, type Exchange, type Plugin, isEventStream } from "../core/index.ts";
+import { listenResult } from "./_listen-result.ts";
 
 /** Options of {@link sseRelay}. Times are in milliseconds; 0, `NaN` and `Infinity` turn a thing off. */
 export interface SseRelayOptions {
@@ -87,10 +88,7 @@ function keepOpen(exchange: Exchange, { keepAlive, retry }: Required<SseRelayOpt
 function lastEvent({ posted, request }: Exchange, retry: number): string | undefined {
   if (request.method === "GET") return `retry: ${retry}\n\n`;
   if (posted?.method !== "subscriptions/listen" || posted.idText === undefined) return undefined;
-  // MCP 2026-07-28, Subscriptions: the server completes the request before it closes the stream.
-  const { idText } = posted;
-  const result = `{"resultType":"complete","_meta":{"io.modelcontextprotocol/subscriptionId":${idText}}}`;
-  return `data: {"jsonrpc":"2.0","id":${idText},"result":${result}}\n\n`;
+  return `data: ${listenResult(posted.idText)}\n\n`;
 }
 
 /** A time that is a time. */

@@ -1,5 +1,5 @@
 /** An event stream of changes for one client. */
-import { type Answer, EventQueue, type ProxyError, fromSource } from "../../core/index.ts";
+import { type Answer, EventQueue, fromSource } from "../../core/index.ts";
 
 /** Things whose change is kept for a client that does not read; the oldest go. */
 const MAX_KEPT = 1000;
@@ -17,8 +17,12 @@ export class ChangeStream {
     return this.#queue !== undefined;
   }
 
-  /** A reader, in place of the one that may be there. @param left it does not read on, and no other took its place */
-  open(left: () => void): Answer {
+  /**
+   * A reader, in place of the one that may be there.
+   *
+   * @param left it does not read on, and no other took its place @param first said before all that was kept
+   */
+  open(left: () => void, first?: Buffer): Answer {
     this.end();
     const queue = new EventQueue({
       full: () => (this.#isFull = true),
@@ -36,6 +40,7 @@ export class ChangeStream {
     });
     this.#queue = queue;
     this.#isFull = false;
+    if (first) queue.push([first]);
     this.#flush();
     return fromSource(queue, { "content-type": "text/event-stream" });
   }
@@ -55,12 +60,6 @@ export class ChangeStream {
     this.#queue = undefined;
     if (last) queue?.push([last]);
     queue?.end();
-  }
-
-  fail(error: ProxyError): void {
-    const queue = this.#queue;
-    this.#queue = undefined;
-    queue?.fail(error);
   }
 
   #flush(): void {

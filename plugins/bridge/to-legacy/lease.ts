@@ -200,7 +200,6 @@ export class ServerLease extends Lease<Leases> {
     this.#level = undefined;
     if (this.ended) return this.goodbye();
     this.#stream.renewed();
-    if (this.#holds > 0) this.#tellGap();
   }
 
   /** The version may be another one when a request is sent again. */

@@ -25,6 +25,7 @@ import { discovered } from "./discover.ts";
 import { errorAnswer } from "./errors.ts";
 import { HandshakeRefused } from "./handshake.ts";
 import { Leases } from "./leases.ts";
+import { Listening } from "./listening.ts";
 import { ParkedCalls, bindingOf } from "./parked-calls.ts";
 import { legacyRequest } from "./requests.ts";
 
@@ -46,10 +47,12 @@ export class ModernClients {
   readonly leases: Leases;
   readonly #host: BridgeHost;
   readonly #context: CallContext;
+  readonly #listening: Listening;
 
   constructor(host: BridgeHost) {
     this.#host = host;
     this.leases = new Leases(host);
+    this.#listening = new Listening(host.mount.server);
     this.#context = { ...host, log: host.app.log, parked: new ParkedCalls(host) };
   }
 
@@ -87,6 +90,10 @@ export class ModernClients {
     const caller = callerOf(exchange, request);
     if (method === "server/discover")
       return discovered(idText, (await this.leases.get(caller, legacyFields(request))).result);
+    if (method === "subscriptions/listen")
+      return this.#listening.listen(idText, message.params?.notifications, () =>
+        this.leases.get(caller, legacyFields(request)),
+      );
     if (!MAY_ASK.has(method)) return this.#call(asked, caller, []);
     const binding = await bindingOf(caller, this.#host.mount.server, asked);
     if (message.params?.requestState === undefined) return this.#call(asked, caller, binding);
@@ -126,11 +133,12 @@ export class ModernClients {
   }
 
   report(): Json {
-    return { sessions: this.leases.size, parked: this.#context.parked.size };
+    return { sessions: this.leases.size, parked: this.#context.parked.size, listening: this.#listening.size };
   }
 
   close(): Promise<void> {
     this.#context.parked.close();
+    this.#listening.close();
     return this.leases.close();
   }
 }
