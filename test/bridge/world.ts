@@ -67,7 +67,7 @@ export class World {
   /** Known beforehand, or found out. */
   #era(): ServerConfig["era"] {
     const { seed, server } = this.sequence;
-    if (process.env.ERA === undefined && seed % 3 > 0) return "auto";
+    if (seed % 3 > 0) return "auto";
     return isModern(server) ? "modern" : "legacy";
   }
 
