@@ -24,3 +24,15 @@ export function declares(capabilities: Json, { method, params }: Message): boole
   if (method === "sampling/createMessage" && params?.tools !== undefined) return isRecord(declared.tools);
   return true;
 }
+
+/** What a client would have to declare to be asked all of that, as `data.requiredCapabilities` of -32021 says it. */
+export function requiredFor(requests: readonly Message[]): Json {
+  const required: Record<string, Json> = {};
+  for (const { method, params } of requests) {
+    const name = CAPABILITIES[method!]?.name ?? method!.split("/")[0]!;
+    const part =
+      name === "elicitation" ? String(params?.mode ?? "form") : params?.tools === undefined ? undefined : "tools";
+    required[name] = { ...required[name], ...(part !== undefined && { [part]: {} }) };
+  }
+  return required;
+}
