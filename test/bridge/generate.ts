@@ -95,7 +95,7 @@ class Maker {
       "prompts/get",
       "resources/read",
     ] as const);
-    const nonce = `n${client}x${++this.#count}`;
+    const nonce = `call${client}x${++this.#count}`;
     const call: Call = { nonce, client, method, steps: [], end: "ok", progress: rnd.chance(0.5), replies: {} };
     if (rnd.chance(0.05)) return { ...call, method: "tools/call", unknown: true };
     let value = 0;

@@ -33,9 +33,9 @@ function judgeSessions({ runs }: Ledger, say: (text: string) => void): void {
   for (const { nonce, session } of runs.values()) {
     if (session === undefined) continue;
     const owner = owners.get(session);
-    if (owner !== undefined && owner !== nonce[1])
-      say(`a session with the server serves clients ${owner} and ${nonce[1]}`);
-    owners.set(session, nonce[1]!);
+    if (owner !== undefined && owner !== nonce[4])
+      say(`a session with the server serves clients ${owner} and ${nonce[4]}`);
+    owners.set(session, nonce[4]!);
   }
 }
 

@@ -90,8 +90,8 @@ export interface Sequence {
 /** Beyond 2^53: whoever parses it and writes it again changes it. */
 export const BIG = "9007199254740993123";
 
-/** Of a call: `n`, the client, `x`, a number. Whatever holds it belongs to that client. */
-export const NONCE = /n(\d)x\d+/g;
+/** Of a call: `call`, the client, `x`, a number. Whatever holds it belongs to that client. */
+export const NONCE = /call(\d)x\d+/g;
 
 /** What clients know, and servers ask for. */
 export const ROOTS = (client: number): string => `file:///client-${client}`;

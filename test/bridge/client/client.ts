@@ -56,7 +56,7 @@ export abstract class ScriptedClient {
   protected notified({ method, params = {} }: Wire, raw: string, own: Asked | undefined): void {
     if (method === "notifications/progress") return this.#progress(params, own);
     if (method === "notifications/message") {
-      const nonce = /n\dx\d+/.exec(raw)?.[0];
+      const nonce = /call\dx\d+/.exec(raw)?.[0];
       const asked = nonce === undefined ? undefined : this.calls.get(nonce);
       if (!asked) return this.violation(`a log message of nothing: ${raw}`);
       asked.logs.push(String(params.level));

@@ -186,7 +186,7 @@ export class LegacyClient extends ScriptedClient {
   }
 
   #whose(method: string, params: unknown, raw: string) {
-    const asked = this.calls.get(/n\dx\d+/.exec(raw)?.[0] ?? "");
+    const asked = this.calls.get(/call\dx\d+/.exec(raw)?.[0] ?? "");
     const question = asked && questionIn(asked, method, params);
     return question && { asked, question };
   }
