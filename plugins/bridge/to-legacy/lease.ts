@@ -55,11 +55,17 @@ export class ServerLease extends LeaseWire {
     const call: Call = (request) => leases.app.call(leases.mount, request, { principal: caller.principal, reason });
     const [opened, result] = await handshake(leases, caller, call, fields);
     const lease = new ServerLease(leases, caller, opened, result, fields);
-    // Servers ask there as well: whoever asks before somebody listens may wait for ever.
-    if (caller.isAskable) await lease.#stream.open();
+    if (lease.#needsStream) await lease.#stream.open();
     return lease;
   }
 
+  /**
+   * Servers ask there as well: whoever asks before somebody listens may wait for ever. And where all calls have one channel, what
+   * could be of any of them goes there: without it, it would go to the newest.
+   */
+  get #needsStream(): boolean {
+    return this.caller.isAskable || this.sessions.mount.transport !== "http";
+  }
   /** Nobody uses it. */
   get isIdle(): boolean {
     return this.calls.size === 0 && this.askers === 0 && this.#holds === 0;
@@ -83,7 +89,7 @@ export class ServerLease extends LeaseWire {
       held = false;
       this.#holds--;
       this.usedAt = this.sessions.clock;
-      if (this.#holds === 0 && !this.caller.isAskable) this.#stream.close();
+      if (this.#holds === 0 && !this.#needsStream) this.#stream.close();
     };
   }
 

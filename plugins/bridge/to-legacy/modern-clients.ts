@@ -109,11 +109,12 @@ export class ModernClients {
     const method = message.method!;
     const mayAsk = MAY_ASK.has(method);
     const fields = legacyFields(request);
-    const lease = mayAsk
-      ? await this.leases.take(caller, fields, (run) => exchange.whenLeft(request, run))
-      : await this.leases.get(caller, fields);
     const level = object.object("params")?.object("_meta")?.value(`${META}logLevel`);
-    if (typeof level === "string") await lease.wantLevel(level);
+    const hears = typeof level === "string";
+    const lease = mayAsk
+      ? await this.leases.take(caller, fields, hears, (run) => exchange.whenLeft(request, run))
+      : await this.leases.get(caller, fields);
+    if (hears) await lease.wantLevel(level);
     const client = new ClientSide(this.#host, asked);
     const call = new BridgedCall(this.#context, lease, method, binding);
     // The limit for all of it is the client's; a call that waits for answers begins anew with each of them.
@@ -129,7 +130,12 @@ export class ModernClients {
   }
 
   report(): Json {
-    return { sessions: this.leases.size, parked: this.#context.parked.size, listening: this.#listening.size };
+    return {
+      sessions: this.leases.size,
+      renewed: this.leases.healed,
+      parked: this.#context.parked.size,
+      listening: this.#listening.size,
+    };
   }
 
   close(): Promise<void> {
