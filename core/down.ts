@@ -1,9 +1,10 @@
 /** From an answer to what is written to the client: message hooks on its messages, byte transforms on its bytes. */
 import { type AnyBody, BytesBody, collect, onePiece } from "./body/body.ts";
-import { SseFramer, holdsResponse, mayHoldMethod, namesType } from "./body/framer.ts";
+import { SseFramer, holdsResponse, mayHold, mayHoldMethod, namesType } from "./body/framer.ts";
 import { isReply, replyTo } from "./body/message.ts";
 import { Pipe } from "./body/pipe.ts";
 import { MessageReader } from "./body/reader.ts";
+import { ResponseWatch } from "./body/response-watch.ts";
 import type { Scan } from "./body/scan.ts";
 import { asBuffer, endsWithBlankLine, writeEvent } from "./body/sse.ts";
 import { ProxyError, isProxyError } from "./errors.ts";
@@ -45,11 +46,11 @@ export function sendDown(exchange: DownHost, answer: Answer): Awaitable<Outgoing
   const headers = answer.headers instanceof HeaderList ? answer.headers : HeaderList.from(answer.headers);
   const isStream = isEventStream(headers);
   const body = wholeBody(answer.body as AnyBody);
-  const reader = readerFor(exchange, body, isStream);
+  const reader = readerFor(exchange, body, isStream, headers);
   if (reader && headers.has("content-encoding")) throw invalid(exchange, "a content coding that was not asked for");
   if (reader && !isStream)
-    return readJson(exchange, reader, { ...answer, body }).then((read) =>
-      send(exchange, { ...answer, headers, body: read }, false, undefined),
+    return readJson(exchange, reader, { ...answer, body }).then(([read, status]) =>
+      send(exchange, { status, headers, body: read }, false, undefined),
     );
   return send(exchange, { status: answer.status, headers, body }, isStream, reader);
 }
@@ -61,14 +62,21 @@ function wholeBody(body: AnyBody): AnyBody {
 }
 
 /** A reader, where a hook asks for messages that this answer can hold. */
-function readerFor(exchange: DownHost, body: AnyBody, isStream: boolean): MessageReader | undefined {
+function readerFor(
+  exchange: DownHost,
+  body: AnyBody,
+  isStream: boolean,
+  headers: HeaderList,
+): MessageReader | undefined {
   const wants = exchange.row?.wants;
   if (!wants || body.kind === "empty") return;
   // Only an event stream can carry a server's requests and notifications; JSON answers the request that was posted.
   const wanted = isStream
     ? wants.request || wants.notification || wants.response
     : wants.response && exchange.posted?.kind === "request";
-  if (!wanted || (isStream && !wants.response && isWholeResponse(body))) return;
+  const texts = exchange.row?.texts;
+  if (!wanted || (isStream && (!wants.response || texts) && isWholeResponse(body, texts))) return;
+  if (!isStream && texts && !mayHoldInJson(body, headers, texts)) return;
   const reader = new MessageReader(wants, (message) => {
     const finish = (shown: Awaited<ReturnType<typeof showMessage>>) => {
       if (!shown || !isReply(shown)) return shown;
@@ -82,10 +90,18 @@ function readerFor(exchange: DownHost, body: AnyBody, isStream: boolean): Messag
 }
 
 /** The whole stream is here, answers the request, and asks for nothing: most streams are like that, and need no framer. */
-function isWholeResponse(body: AnyBody): boolean {
+function isWholeResponse(body: AnyBody, texts: readonly string[] | undefined): boolean {
   if (body.kind !== "bytes") return false;
   const bytes = asBuffer(body.bytes);
+  if (texts && mayHold(bytes, texts)) return false;
   return !mayHoldMethod(bytes) && !namesType(bytes) && endsWithBlankLine(bytes) && holdsResponse(bytes);
+}
+
+/** A large answer is not kept in memory for a hook that nearly never has anything to do. */
+function mayHoldInJson(body: AnyBody, headers: HeaderList, texts: readonly string[]): boolean {
+  if (body.kind === "bytes") return body.bytes.length <= WHOLE && mayHold(asBuffer(body.bytes), texts);
+  const length = headers.get("content-length");
+  return length !== null && Number(length) <= WHOLE;
 }
 
 function send(
@@ -100,6 +116,8 @@ function send(
   // RFC 9110 §8.6: no length where there can be no body.
   if (reader || transforms.length > 0 || status === 204) headers.delete("content-length");
   if (body.kind === "empty") return { status, headers, body: null };
+  const watch = reader || !isStream ? undefined : watchFor(exchange, body);
+  if (watch) headers.delete("content-length");
   // Without a length of its own a stream gets none from us, however short it is.
   if (transforms.length === 0 && !reader && (!isStream || headers.has("content-length"))) {
     // A small answer is all here by now, and leaves in one write.
@@ -110,13 +128,15 @@ function send(
     // A large one waits for its client as a stream does.
     if (bytes && bytes.length <= WHOLE) return { status, headers, body: bytes };
   }
-  const framer = reader && new SseFramer(reader, exchange.mount.maxMessageBytes);
+  const framer = reader && new SseFramer(reader, exchange.mount.maxMessageBytes, exchange.row?.texts);
   const pipe = new Pipe({
     source: body.kind === "bytes" ? onePiece(body.bytes) : body.source,
-    framer,
+    framer: framer ?? watch,
     transforms,
     stall: exchange.mount.stall,
-    lastWords: framer && ((error) => answerPending(exchange, framer, reader, error && named(exchange, error))),
+    lastWords: framer
+      ? (error) => answerPending(exchange, framer, reader, error && named(exchange, error))
+      : watch && ((error) => answerModern(exchange, watch, error && named(exchange, error))),
     onEnd(error) {
       if (error && error.code !== "CLIENT_GONE") exchange.fail(named(exchange, error));
     },
@@ -135,15 +155,24 @@ function transformsFor(exchange: DownHost, answer: Answer): ByteTransform[] {
   return transforms;
 }
 
-async function readJson(exchange: DownHost, reader: MessageReader, answer: Answer): Promise<BytesBody> {
+async function readJson(
+  exchange: DownHost,
+  reader: MessageReader,
+  answer: Answer,
+): Promise<readonly [BytesBody, status: number]> {
+  const { status } = answer;
   const bytes = await collect(answer, exchange.mount.maxMessageBytes);
-  if (bytes.length === 0) return new BytesBody(bytes);
+  if (bytes.length === 0) return [new BytesBody(bytes), status];
   try {
     const messages = await reader.read(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes));
-    return new BytesBody(messages ? reader.write(messages) : bytes);
+    if (!messages) return [new BytesBody(bytes), status];
+    // MCP 2026-07-28, Server Features, "Missing required client capability": the error has a status of its own.
+    const isInability = status === 200 && messages.some(({ error }) => error?.code === -32021);
+    return [new BytesBody(reader.write(messages)), isInability ? 400 : status];
   } catch (error) {
     // An error page has no message to hide; a success that no hook can read is withheld.
-    if (answer.status >= 400 && isProxyError(error) && error.code === "UPSTREAM_INVALID") return new BytesBody(bytes);
+    if (answer.status >= 400 && isProxyError(error) && error.code === "UPSTREAM_INVALID")
+      return [new BytesBody(bytes), status];
     throw error;
   }
 }
@@ -163,6 +192,24 @@ function answerPending(
     new ProxyError("UPSTREAM_BROKE", { server: exchange.mount.server, detail: "the stream ended without a response" });
   exchange.fail(reason);
   return new TextEncoder().encode((framer.unfinished ? "\n\n" : "") + writeEvent(exchange.errorText(reason)));
+}
+
+/**
+ * MCP 2026-07-28, Streamable HTTP: a stream cannot be resumed, so it never ends without an answer to its request: clients would
+ * wait for their own time limit.
+ */
+function watchFor(exchange: DownHost, body: AnyBody): ResponseWatch | undefined {
+  if (exchange.posted?.kind !== "request" || exchange.client.era !== "modern") return;
+  if (body.kind === "bytes" && holdsResponse(asBuffer(body.bytes))) return;
+  return new ResponseWatch();
+}
+
+function answerModern(exchange: DownHost, watch: ResponseWatch, error: ProxyError | undefined): Uint8Array | undefined {
+  if (watch.responded) return;
+  const { server } = exchange.mount;
+  const reason = error ?? new ProxyError("UPSTREAM_BROKE", { server, detail: "the stream ended without a response" });
+  exchange.fail(reason);
+  return new TextEncoder().encode((watch.unfinished ? "\n\n" : "") + writeEvent(exchange.errorText(reason)));
 }
 
 /** Parts of the way do not know for which server they work; the client is told. */

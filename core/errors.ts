@@ -34,6 +34,7 @@ export type ErrorCode =
   | "HEADER_MISMATCH"
   | "INVALID_REQUEST"
   | "INVALID_ENVELOPE"
+  | "INVALID_REQUEST_STATE"
   | "CLIENT_GONE"
   | "INVALID_SESSION"
   | "SESSION_NOT_FOUND"
@@ -124,6 +125,11 @@ const table: Record<ErrorCode, ErrorRow> = {
     status: 400,
     rpc: -32602,
     text: "The metadata that every request of this protocol revision carries (params._meta) is missing or not valid.",
+  },
+  INVALID_REQUEST_STATE: {
+    status: 400,
+    rpc: -32602,
+    text: "No call of this client waits under this requestState: it was used, it has expired, or it belongs to another request. Call again without requestState.",
   },
   CLIENT_GONE: { status: 499, rpc: -32603, text: "The client left before there was an answer." },
   INVALID_SESSION: {

@@ -13,6 +13,7 @@ export interface Hook<Handler> {
 export interface CompiledMessageHook extends Hook<MessageHook["handler"]> {
   kind: Kind;
   methods: ReadonlySet<string> | undefined;
+  text: string | undefined;
 }
 
 /** The message hooks that can matter to one exchange. */
@@ -21,6 +22,8 @@ export interface MessageRow {
   down: readonly CompiledMessageHook[];
   /** Which kinds of messages the `down` hooks ask for. */
   wants: Readonly<Record<Kind, boolean>>;
+  /** Texts that a response has which one of them is for; `undefined` where one of them is for all. */
+  texts: readonly string[] | undefined;
 }
 
 type Handler<Name extends keyof Plugin> = NonNullable<Plugin[Name]>;
@@ -118,12 +121,18 @@ function compileRow(hooks: readonly { plugin: Plugin; hook: MessageHook }[], met
         plugin,
         handler: hook.handler.bind(hook),
         kind: hook.filter.kind,
+        text: hook.filter.text,
         methods: hook.filter.kind === "response" || !hook.filter.method ? undefined : new Set(methodsOf(hook)),
       }));
   const down = side("down").reverse();
   const wants = { request: false, notification: false, response: false };
   for (const hook of down) wants[hook.kind] = true;
-  return { up: side("up"), down, wants };
+  return { up: side("up"), down, wants, texts: textsOf(down) };
+}
+
+function textsOf(hooks: readonly CompiledMessageHook[]): readonly string[] | undefined {
+  const texts = hooks.filter(({ kind }) => kind === "response").map(({ text }) => text);
+  return texts.length > 0 && texts.every((text) => text !== undefined) ? texts : undefined;
 }
 
 function methodsOf(hook: MessageHook): readonly string[] | undefined {
@@ -155,6 +164,9 @@ function checkPlugin(plugin: Plugin): void {
     if (typeof hook.handler !== "function") refuse("A message hook needs `handler`.");
     if (!["up", "down"].includes(hook.filter?.direction))
       refuse('A message hook needs `filter.direction`: "up" or "down".');
+    const { text } = hook.filter;
+    if (text !== undefined && (hook.filter.kind !== "response" || !/^[\x20-\x7e]+$/.test(text)))
+      refuse("`filter.text` is for responses, and plain ASCII.");
     if (!["request", "notification", "response"].includes(hook.filter.kind))
       refuse('A message hook needs `filter.kind`: "request", "notification" or "response".');
   }

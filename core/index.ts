@@ -1,9 +1,9 @@
 /** The public names of `mcp-penstock`. */
 export { createPenstock } from "./app.ts";
-export { ask, describeFailure } from "./ask.ts";
+export { ask, describeFailure, mediaType, outageOf } from "./ask.ts";
 export type { Call, Reply as CallReply } from "./ask.ts";
 export type { Penstock, PenstockOptions } from "./app.ts";
-export { collect, discard, empty, fromResponse, json, readJson, sse } from "./body/body.ts";
+export { collect, discard, empty, fromResponse, json, jsonText, readJson, sse } from "./body/body.ts";
 export { EventQueue } from "./body/event-queue.ts";
 export type { QueueWatch } from "./body/event-queue.ts";
 export { EventSplitter, events, fromSource, sourceOf, wholeBody } from "./body/events.ts";
@@ -21,6 +21,7 @@ export type { ParsedEvent } from "./body/sse.ts";
 export { ANONYMOUS, defineConfig, defineState } from "./define.ts";
 export { LATEST_LEGACY, META, MODERN, decideEra, eraOf } from "./era.ts";
 export type { EraDecision } from "./era.ts";
+export { digest } from "./digest.ts";
 export { ERRORS, ProxyError, isProxyError } from "./errors.ts";
 export type { ErrorCode, ErrorDetails } from "./errors.ts";
 export { isEventStream } from "./headers.ts";
@@ -31,7 +32,7 @@ export { messagesPath } from "./paths.ts";
 export type { PathClaim } from "./paths.ts";
 export { PendingAnswer } from "./pending-answer.ts";
 export type { CallEnd, CallOptions, DescribeHead } from "./pending-answer.ts";
-export { probeServer } from "./probe.ts";
+export { probeServer, versionsIn } from "./probe.ts";
 export type { Probe, ProbeOptions } from "./probe.ts";
 export { refusedStream } from "./probe-stream.ts";
 export type { Push } from "./probe-stream.ts";

@@ -5,6 +5,7 @@
 import { type Call, ask, describeFailure, outageOf } from "./ask.ts";
 import { discard } from "./body/body.ts";
 import { isRecord } from "./body/message.ts";
+import { ProxyError, isProxyError } from "./errors.ts";
 import { LATEST_LEGACY, META, MODERN, eraOf } from "./era.ts";
 import { type Push, firstEvent, modernPush, probePush } from "./probe-stream.ts";
 import type { Era, Json, Message, Mount } from "./types.ts";
@@ -21,6 +22,10 @@ export interface Probe {
   verdict: Era | "auth-required" | "sse" | "unsupported" | "busy" | "down";
   /** Why it is not `modern` or `legacy`, with the milliseconds that it took where it did not answer. */
   reason?: string;
+  /** The head of an answer that says nothing about its kind. */
+  refusal?: { status: number; headers: Headers };
+  /** What was thrown in place of an answer. */
+  error?: ProxyError;
   /** The revision that was agreed on. */
   version?: string;
   /** What `server/discover` offers. */
@@ -95,9 +100,9 @@ export async function probeServer(call: Call, options: ProbeOptions = {}): Promi
       "mcp-method": "server/discover",
     });
     const outage = outageOf(reply);
-    if (outage) return end(...outage);
+    if (outage) return end(outage[0], { ...outage[1], refusal: reply });
     const { result, error } = reply.response ?? {};
-    const versions = textsOf(result?.supportedVersions ?? (error?.code === -32022 && dataOf(error).supported));
+    const versions = versionsIn(reply.response);
     const modern = versions?.filter((one) => eraOf(one) === "modern") ?? [];
     if (result && versions && modern.includes(MODERN))
       return end("modern", { version: MODERN, ...described(result, versions) });
@@ -114,7 +119,7 @@ export async function probeServer(call: Call, options: ProbeOptions = {}): Promi
       params: { protocolVersion: LATEST_LEGACY, capabilities: {}, clientInfo: CLIENT },
     });
     const outage = outageOf(reply);
-    if (outage) return end(...outage);
+    if (outage) return end(outage[0], { ...outage[1], refusal: reply });
     const { result, error } = reply.response ?? {};
     const version = result?.protocolVersion;
     if (typeof version === "string") {
@@ -151,7 +156,9 @@ export async function probeServer(call: Call, options: ProbeOptions = {}): Promi
   try {
     const probe = await decide().catch((cause: unknown) => {
       askedAt = startedAt;
-      return end("down", { reason: whyNot(cause, deadline, timeout, startedAt) });
+      const reason = whyNot(cause, deadline, timeout, startedAt);
+      const error = deadline.aborted ? new ProxyError("UPSTREAM_TIMEOUT", { detail: reason }) : cause;
+      return end("down", { reason, ...(isProxyError(error) && { error }) });
     });
     if (probe.verdict === "modern") probe.push = modernPush(probe.capabilities);
     onVerdict?.(probe);
@@ -161,6 +168,12 @@ export async function probeServer(call: Call, options: ProbeOptions = {}): Promi
   } finally {
     for (const id of sessions) await endSession(call, id, agreed, Math.min(timeout, GOODBYE));
   }
+}
+
+/** Which revisions the response to `server/discover` names: its result, or the error that knows another one (MCP 2026-07-28, Versioning). */
+export function versionsIn(response: Message | undefined): string[] | undefined {
+  const { result, error } = response ?? {};
+  return textsOf(result?.supportedVersions ?? (error?.code === -32022 && dataOf(error).supported));
 }
 
 function discoverRequest(version: string): Message {

@@ -142,6 +142,8 @@ export interface Mount extends Slots {
   readonly auth: "passthrough" | undefined;
   /** Its limits in time, with the defaults where its configuration says nothing. */
   readonly timeouts: Readonly<Required<Timeouts>>;
+  /** Largest message of its server that is held in memory, in bytes. */
+  readonly maxMessageBytes: number;
 }
 
 /** What a posted message is, found without parsing it. */
@@ -265,7 +267,17 @@ export interface ByteTransform {
  * `null` to drop a notification.
  */
 export interface MessageHook {
-  filter: { direction: Direction; kind: Kind; method?: string | readonly string[]; era?: Era };
+  filter: {
+    direction: Direction;
+    kind: Kind;
+    method?: string | readonly string[];
+    era?: Era;
+    /**
+     * Of responses on their way down: ASCII text that those have which the hook is for. Where all hooks name one, what does not
+     * hold it passes unread, and so does a JSON answer of more than 256 KiB; the hook may be shown others all the same.
+     */
+    text?: string;
+  };
   handler(exchange: Exchange, message: Message): Awaitable<Message | readonly Message[] | Reply | null | void>;
 }
 

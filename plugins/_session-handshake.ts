@@ -1,5 +1,5 @@
 /** What a proxy says to a server by itself: it opens a session, asks whether one is still known, and ends it. */
-import { type Call, type Json, type Mount, ProxyError, ask, discard } from "../core/index.ts";
+import { type Call, type CallReply, type Json, type Mount, ProxyError, ask, discard } from "../core/index.ts";
 import { isLost, namesSession } from "./_session-refusals.ts";
 
 /** A session as a server opened it. */
@@ -44,10 +44,17 @@ export function ownFields(of: Headers | undefined, more: Record<string, string |
  * Opens a session: `initialize`, then `notifications/initialized`. One limit covers both.
  *
  * @param params of `initialize`
+ * @param onReply is shown what the server said to it
  * @returns the HTTP status where the server refuses
  * @throws ProxyError when there is no answer
  */
-export async function openSession(call: Call, mount: Mount, params: Json, fields?: Headers): Promise<Opened | number> {
+export async function openSession(
+  call: Call,
+  mount: Mount,
+  params: Json,
+  fields?: Headers,
+  onReply?: (reply: CallReply) => void,
+): Promise<Opened | number> {
   const ms = mount.timeouts.headers || HANDSHAKE_MS;
   const signal = AbortSignal.timeout(ms);
   let id: string | undefined;
@@ -61,6 +68,7 @@ export async function openSession(call: Call, mount: Mount, params: Json, fields
       },
       ({ headers }) => (id = headers.get(SESSION_ID) ?? undefined),
     );
+    onReply?.(reply);
     const version = reply.response?.result?.protocolVersion;
     if (reply.status >= 300 || typeof version !== "string") {
       if (id !== undefined) endSession(call, id, fields);

@@ -1,8 +1,11 @@
 /** A session with a server, in use by one client or by all calls of one caller: sends, and opens it anew where the server lost it. */
 import {
   type Answer,
+  type App,
   type Call,
   type ClientInfo,
+  type Logger,
+  type Mount,
   type Next,
   type Outline,
   type Principal,
@@ -27,11 +30,22 @@ interface Sent {
   outline: Outline | undefined;
 }
 
-export abstract class Lease implements Session {
+/** What all sessions with one server have in common. */
+export interface LeaseHost {
+  readonly app: App;
+  readonly mount: Mount;
+  readonly log: Logger;
+  /** `performance.now()`, or not long ago. */
+  readonly clock: number;
+  /** Sessions that were opened anew. */
+  healed: number;
+}
+
+export abstract class Lease<Host extends LeaseHost = MountSessions> implements Session {
   abstract readonly id: string;
   abstract client: ClientInfo;
   readonly principal: Principal;
-  readonly sessions: MountSessions;
+  readonly sessions: Host;
   /** Calls its server on behalf of its client. */
   readonly call: Call;
   /** Of the last request: what the proxy asks by itself bears the same credentials. */
@@ -51,7 +65,7 @@ export abstract class Lease implements Session {
   readonly #slots = new Map<State<unknown>, unknown>();
 
   /** @param sure the server opened it just now */
-  constructor(sessions: MountSessions, principal: Principal, upstreamId: string | undefined, sure: boolean) {
+  constructor(sessions: Host, principal: Principal, upstreamId: string | undefined, sure: boolean) {
     this.sessions = sessions;
     this.principal = principal;
     this.usedAt = sessions.clock;

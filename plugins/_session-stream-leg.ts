@@ -16,8 +16,8 @@ export interface LegOwner {
   event(bytes: Buffer, isPlain: boolean): void;
   /** What came in one piece has been told. */
   flush(): void;
-  /** Nothing more comes. @param error why, where that is amiss */
-  over(error: ProxyError | undefined): void;
+  /** Nothing more comes. @param error why, where that is amiss @param cancelled because the client took its request back */
+  over(error: ProxyError | undefined, cancelled?: boolean): void;
   /** Whether there is still something to wait for. */
   readonly waits: boolean;
 }
@@ -76,8 +76,9 @@ export class Leg {
       data: (chunk) => {
         if (isRead()) this.#read(splitter, chunk, isRead);
       },
-      end: () => {
+      end: (cancelled) => {
         if (!isRead()) return;
+        if (cancelled) return this.#finish(undefined, true);
         const { rest } = splitter;
         // No event, as it does not end; but a careless server means it so, and careless clients read it.
         if (rest.length > 0) this.#owner.event(Buffer.concat([rest, BLANK_LINE]), false);
@@ -193,10 +194,10 @@ export class Leg {
     this.#later(error);
   }
 
-  #finish(error: ProxyError | undefined): void {
+  #finish(error: ProxyError | undefined, cancelled = false): void {
     if (this.#over) return;
     this.abort();
-    this.#owner.over(error);
+    this.#owner.over(error, cancelled);
   }
 
   #drop(): void {

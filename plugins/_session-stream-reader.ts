@@ -8,11 +8,18 @@ export interface ReaderHost {
   caughtUp(): boolean;
 }
 
+/** How a stream ended. */
+export interface StreamEnd {
+  error: ProxyError | undefined;
+  /** Without a response, because the client wants none any more. */
+  cancelled: boolean;
+}
+
 /** One connection of the client. */
 export class Reader implements Source {
   readonly #host: ReaderHost;
   #receiver: Receiver | undefined;
-  #ended: { error: ProxyError | undefined } | undefined;
+  #ended: StreamEnd | undefined;
   #over = false;
   isPaused = false;
 
@@ -26,7 +33,7 @@ export class Reader implements Source {
 
   start(receiver: Receiver): void {
     this.#receiver = receiver;
-    if (this.#ended) return this.end(this.#ended.error);
+    if (this.#ended) return this.end(this.#ended);
     this.#host.begun();
   }
   pause(): void {
@@ -51,12 +58,12 @@ export class Reader implements Source {
     if (this.isReady && !this.isPaused && this.#host.caughtUp()) this.#receiver!.data(bytes);
   }
 
-  end(error: ProxyError | undefined): void {
+  end(how: StreamEnd = { error: undefined, cancelled: false }): void {
     if (this.#over) return;
-    this.#ended = { error };
+    this.#ended = how;
     if (!this.#receiver) return;
     this.#over = true;
-    if (error) this.#receiver.fail(error);
-    else this.#receiver.end();
+    if (how.error) this.#receiver.fail(how.error);
+    else this.#receiver.end(how.cancelled);
   }
 }

@@ -3,7 +3,7 @@ import { EventLog, idLine } from "./_session-stream-log.ts";
 import type { Leg, LegOwner } from "./_session-stream-leg.ts";
 import { type Renaming, errorEvent, readEvent } from "./_session-stream-event.ts";
 import type { StreamHost, StreamSubject } from "./_session-stream-host.ts";
-import { Reader } from "./_session-stream-reader.ts";
+import { Reader, type StreamEnd } from "./_session-stream-reader.ts";
 
 /** Bytes that wait for a client that reads slowly, before its server is not read any more. */
 const HIGH_WATER = 64 * 1024;
@@ -28,7 +28,7 @@ export class SessionStream implements LegOwner, Renaming {
   /** When the client took its request back (`performance.now()`). */
   #cancelledAt: number | undefined;
   /** How the server's side ended. */
-  #ended: { error: ProxyError | undefined } | undefined;
+  #ended: StreamEnd | undefined;
   #closed = false;
   /** The client got an event id. */
   #named = false;
@@ -84,13 +84,13 @@ export class SessionStream implements LegOwner, Renaming {
     return this.#host.takeBack(idText);
   }
 
-  over(error: ProxyError | undefined): void {
+  over(error: ProxyError | undefined, cancelled = false): void {
     if (this.#ended) return;
     // Nobody else can tell the client any more, and it would wait for its own time limit.
     if (error && this.waits && this.idText !== undefined)
       this.#log.take(errorEvent(this.idText, error, this.#host.server));
     this.flush();
-    this.#ended = { error };
+    this.#ended = { error, cancelled: cancelled || this.#cancelledAt !== undefined };
     // It may be kept for long, and needs no more of it.
     this.leg?.abort();
     this.leg = undefined;
@@ -126,7 +126,7 @@ export class SessionStream implements LegOwner, Renaming {
       caughtUp: () => this.#log.unread === 0,
     });
     this.#reader = reader;
-    before?.end(undefined);
+    before?.end();
     this.flow();
     const answer = fromSource(reader, this.#head);
     // The server meant its own bytes.
@@ -143,7 +143,7 @@ export class SessionStream implements LegOwner, Renaming {
     this.#host.closed(this);
     const reader = this.#reader;
     this.#reader = undefined;
-    reader?.end(this.#ended?.error);
+    reader?.end(this.#ended);
   }
 
   /** The client does not wait for its response any longer. Whether its server says so or not, the stream ends. */
@@ -193,7 +193,7 @@ export class SessionStream implements LegOwner, Renaming {
     if (this.#log.cursor < this.#log.last || !this.#ended) return;
     this.#reader = undefined;
     this.#unread();
-    reader.end(this.#ended.error);
+    reader.end(this.#ended);
   }
 
   #left(reader: Reader): void {

@@ -36,8 +36,9 @@ export class SessionStreams {
   /** A POST of this session: sends it and follows an event stream that answers it. @throws ProxyError */
   relay(exchange: Exchange, request: UpstreamRequest, send: Send): Promise<Answer> {
     // No function that waits: this is the way of every call.
+    // Before it is sent: the server may end the stream before it answers this.
+    if (exchange.posted?.method === "notifications/cancelled") this.#cancelled(exchange);
     return detached(request, send, (answer) => {
-      if (exchange.posted?.method === "notifications/cancelled") this.#cancelled(exchange);
       if (!isStream(answer)) return answer;
       const whole = wholeBody(answer);
       if (whole && isPlain(Buffer.from(whole.buffer, whole.byteOffset, whole.length))) return answer;

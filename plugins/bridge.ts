@@ -1,5 +1,5 @@
-import { type Plugin, ServerEras, type State, defineState } from "../core/index.ts";
-import { eraOfRequest, relayLegacy, relayModern } from "./bridge/eras.ts";
+import { type Plugin, ProxyError, ServerEras, type State, defineState } from "../core/index.ts";
+import { EraRouter } from "./bridge/eras.ts";
 import type { BridgeHost, BridgeSettings } from "./bridge/host.ts";
 import { LegacyClients } from "./bridge/to-modern/legacy-clients.ts";
 import { ModernClients } from "./bridge/to-legacy/modern-clients.ts";
@@ -11,6 +11,7 @@ interface MountBridge {
   host: BridgeHost;
   toModern: LegacyClients;
   toLegacy: ModernClients;
+  router: EraRouter;
 }
 
 const slot: State<MountBridge> = defineState("bridge.state");
@@ -29,18 +30,23 @@ const DEFAULTS: BridgeSettings = {
  * both. Where both sides are of one era, nothing is translated and nothing parsed.
  */
 export function bridge(options: BridgeOptions = {}): Plugin {
-  const settings = { ...DEFAULTS, ...options };
+  const settings = settingsOf(options);
   const made: MountBridge[] = [];
   return {
     name: "bridge",
     setup(app) {
       for (const mount of app.mounts) {
         const host = { app, mount, settings, eras: new ServerEras(mount) };
-        const own = { host, toModern: new LegacyClients(host), toLegacy: new ModernClients(host) };
+        const toModern = new LegacyClients(host);
+        const toLegacy = new ModernClients(host);
+        const own = { host, toModern, toLegacy, router: new EraRouter(host, toModern, toLegacy) };
         mount.set(slot, own);
         made.push(own);
       }
-      app.health((mount) => mount.get(slot)?.host.eras.report());
+      app.health((mount) => {
+        const { host, toModern } = mount.get(slot)!;
+        return { ...host.eras.report(), legacyClients: toModern.report() };
+      });
       app.every(1000, () => {
         for (const { toModern, toLegacy } of made) {
           toModern.look();
@@ -48,18 +54,7 @@ export function bridge(options: BridgeOptions = {}): Plugin {
         }
       });
     },
-    forward(exchange, request, next) {
-      if (exchange.origin === "probe") return next(request);
-      const { host, toModern, toLegacy } = exchange.mount.get(slot)!;
-      const { eras } = host;
-      const era = eraOfRequest(exchange, request);
-      const speaks = eras.speaks(era);
-      if (speaks === true) return next(request);
-      if (era === "legacy")
-        return speaks === false ? toModern.forward(exchange, request, next) : relayLegacy(host, request, next);
-      if (speaks === false) return toLegacy.forward(exchange, request, next);
-      return relayModern(host, exchange, request, next, toLegacy);
-    },
+    forward: (exchange, request, next) => exchange.mount.get(slot)!.router.forward(exchange, request, next),
     async close() {
       for (const { toModern, toLegacy } of made) {
         toModern.close();
@@ -67,4 +62,19 @@ export function bridge(options: BridgeOptions = {}): Plugin {
       }
     },
   };
+}
+
+/** @throws ProxyError `BAD_OPTION` */
+function settingsOf(options: BridgeOptions): BridgeSettings {
+  for (const [name, value] of Object.entries(options)) {
+    const refuse = (hint: string): never => {
+      throw new ProxyError("BAD_OPTION", { plugin: "bridge", hint });
+    };
+    if (!Object.hasOwn(DEFAULTS, name))
+      refuse(`\`${name}\` is not known. Allowed are ${Object.keys(DEFAULTS).join(", ")}.`);
+    if (value !== undefined && !(Number.isSafeInteger(value) && value > 0))
+      refuse(`\`${name}\` must be a whole number above 0.`);
+  }
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...DEFAULTS, ...Object.fromEntries(given) };
 }

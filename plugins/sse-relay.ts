@@ -1,4 +1,5 @@
 import { type ByteTransform, type Exchange, type Plugin, isEventStream } from "../core/index.ts";
+import { listenResult } from "./_listen-result.ts";
 
 /** Options of {@link sseRelay}. Times are in milliseconds; 0, `NaN` and `Infinity` turn a thing off. */
 export interface SseRelayOptions {
@@ -84,15 +85,10 @@ function keepOpen(exchange: Exchange, { keepAlive, retry }: Required<SseRelayOpt
  *
  * @param retry milliseconds
  */
-function lastEvent({ message, request }: Exchange, retry: number): string | undefined {
+function lastEvent({ posted, request }: Exchange, retry: number): string | undefined {
   if (request.method === "GET") return `retry: ${retry}\n\n`;
-  if (message?.method !== "subscriptions/listen") return undefined;
-  const { id } = message;
-  // A number that lost digits would answer another request: to the client the stream breaks then, and it listens again.
-  if (typeof id === "number" && !Number.isSafeInteger(id)) return "";
-  // MCP 2026-07-28, Subscriptions: the server completes the request before it closes the stream.
-  const result = { resultType: "complete", _meta: { "io.modelcontextprotocol/subscriptionId": id } };
-  return `data: ${JSON.stringify({ jsonrpc: "2.0", id, result })}\n\n`;
+  if (posted?.method !== "subscriptions/listen" || posted.idText === undefined) return undefined;
+  return `data: ${listenResult(posted.idText)}\n\n`;
 }
 
 /** A time that is a time. */

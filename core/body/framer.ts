@@ -19,6 +19,7 @@ export class SseFramer {
   readonly #reader: MessageReader;
   readonly #needles: readonly string[];
   readonly #limit: number;
+  readonly #texts: readonly string[] | undefined;
   #rest: Uint8Array[] = [];
   #restBytes = 0;
   /** A CR was seen: events may end in any of the three ways from here on. */
@@ -35,10 +36,12 @@ export class SseFramer {
   /**
    * @param reader what to do with a message
    * @param limit largest event that is held in memory, in bytes
+   * @param texts responses without any of them need not be read
    */
-  constructor(reader: MessageReader, limit: number) {
+  constructor(reader: MessageReader, limit: number, texts?: readonly string[]) {
     this.#reader = reader;
     this.#limit = limit;
+    this.#texts = texts;
     const { notification, response } = reader.wants;
     this.#needles = [
       ESCAPE,
@@ -167,7 +170,8 @@ export class SseFramer {
   #event(bytes: Buffer, isFirst: boolean): Awaitable<Uint8Array | undefined> {
     if (bytes.length > this.#limit) throw this.#tooLarge();
     // What does not end may not be whole, and what is no message is no answer: those are read to the end.
-    if (!this.#reader.wants.response && !this.unfinished && !mayHoldMethod(bytes) && !namesType(bytes)) {
+    const reads = this.#reader.wants.response && !(this.#texts && !mayHold(bytes, this.#texts));
+    if (!reads && !this.unfinished && !mayHoldMethod(bytes) && !namesType(bytes)) {
       this.#reader.responded ||= holdsResponse(bytes);
       return undefined;
     }
@@ -205,6 +209,11 @@ export function hasId(events: Buffer): boolean {
 /** Whether these events may have a `method` key. Without one they are at most responses, and where no hook wants those, even large ones are not parsed. */
 export function mayHoldMethod(events: Buffer): boolean {
   return indexOfAscii(events, '"method"', 0) !== -1 || indexOfAscii(events, ESCAPE, 0) !== -1;
+}
+
+/** Whether these bytes may hold one of these texts, escaped or not. */
+export function mayHold(bytes: Buffer, texts: readonly string[]): boolean {
+  return [ESCAPE, ...texts].some((text) => indexOfAscii(bytes, text, 0) !== -1);
 }
 
 /** Whether these events, which have no `method` key and name no type, answer a request: without an id nobody knows which. */

@@ -6,7 +6,6 @@ import { ProxyError, isProxyError } from "../errors.ts";
 import type { Deadline, Deadlines } from "../deadlines.ts";
 import type { Awaitable, ByteTransform } from "../types.ts";
 import type { Receiver, Source } from "./body.ts";
-import type { SseFramer } from "./framer.ts";
 import { joinChunks } from "./sse.ts";
 import { StageSink } from "./stage-sink.ts";
 
@@ -28,9 +27,17 @@ const HIGH_WATER = 64 * 1024;
 const LARGE = 8 * 1024;
 const EMPTY = new Uint8Array();
 
+/** What looks at the bytes of a stream before they go on, and may change them. */
+export interface StreamReader {
+  /** @returns a promise while a hook is at work */
+  write(chunk: Uint8Array, out: (bytes: Uint8Array) => void): Awaitable<void>;
+  end(out: (bytes: Uint8Array) => void): Awaitable<void>;
+}
+
 export interface PipeOptions {
   source: Source;
-  framer?: SseFramer;
+  /** Reads what passes. */
+  framer?: StreamReader;
   transforms: readonly ByteTransform[];
   /** Cuts a client that takes nothing of what waits for it for `ms` milliseconds; 0 never. @default never */
   stall?: { deadlines: Deadlines; ms: number };
@@ -58,7 +65,6 @@ export class Pipe implements Receiver {
   /** A piece that waits for the end, which is due in the same turn. */
   #held: Uint8Array | undefined;
   #ended: "no" | "well" | ProxyError = "no";
-  /** The client took its request back. */
   #cancelled = false;
   #over = false;
 
@@ -94,6 +100,11 @@ export class Pipe implements Receiver {
     this.#size += chunk.length;
     this.#flow();
     this.#schedule();
+  }
+
+  /** The client took its request back: no response is due. */
+  get isCancelled(): boolean {
+    return this.#cancelled;
   }
 
   end(cancelled = false): void {

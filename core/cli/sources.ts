@@ -67,14 +67,7 @@ async function loadServers(
 }
 
 /** What makes no sense where nothing listens and one client is served. */
-const FOR_LISTENERS: ReadonlySet<string> = new Set([
-  "host-guard",
-  "mounts",
-  "oauth-root",
-  "oauth-relay",
-  "health",
-  "sse-relay",
-]);
+const FOR_LISTENERS: ReadonlySet<string> = new Set(["host-guard", "mounts", "oauth-root", "oauth-relay", "health"]);
 
 /**
  * One server at a URL, for a client that is not reached over HTTP.

@@ -13,6 +13,8 @@ import type { Kind, Message } from "../types.ts";
 export interface AnswerTaker {
   /** One message on one line. */
   message(line: Buffer): void;
+  /** No response is due any more. */
+  cancelled?(): void;
   /** The answer is over. @param whole it did not break @param body of an answer that is no event stream @param events where it is one */
   end(whole: boolean, body?: Buffer, events?: EventReader): void;
   /** Whether the channel is full; the pipe is then told when it no longer is. */
@@ -59,6 +61,7 @@ class AnswerOutlet implements Outlet {
       whole = false;
       this.#chunks = [];
     }
+    if (this.#pipe?.isCancelled) this.#taker.cancelled?.();
     this.#taker.end(whole, this.#events ? undefined : asBuffer(joinChunks(this.#chunks)), this.#events);
   }
 

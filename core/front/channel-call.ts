@@ -122,6 +122,10 @@ export class ChannelCall implements Front, AnswerTaker {
     this.#channel.send(line);
   }
 
+  cancelled(): void {
+    this.#answered = true;
+  }
+
   end(whole: boolean, body?: Buffer): void {
     if (this.#over) return;
     const { posted } = this;

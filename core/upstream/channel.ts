@@ -239,10 +239,21 @@ export class Channel {
     else if (sessions.length > 0 && method === "notifications/resources/updated")
       for (const session of sessions.filter(({ subscribes }) => subscribes)) session.tellAll(text);
     else {
-      const [only] = this.#calls.values();
-      if (this.#calls.size === 1 && only!.call.listens) only!.call.push([text]);
+      const only = this.#onlyCall();
+      if (only?.call.listens) only.call.push([text]);
       else this.#drop(`${method}, which could be anybody's`);
     }
+  }
+
+  /** The one request that runs, if there is one. What comes on a subscription names it. */
+  #onlyCall(): Pending | undefined {
+    let only: Pending | undefined;
+    for (const pending of this.#calls.values()) {
+      if (pending.method === "subscriptions/listen") continue;
+      if (only) return undefined;
+      only = pending;
+    }
+    return only;
   }
 
   #find(text: Buffer, span: Span): Pending | undefined {

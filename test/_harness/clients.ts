@@ -117,6 +117,8 @@ export interface V2Options {
   /** `legacy`: `initialize` only, the SDK's default. `modern`: 2026-07-28 or nothing. `auto`: probe, then fall back. */
   mode?: "legacy" | "auto" | "modern";
   capabilities?: ClientOptions["capabilities"];
+  /** What is done when a list changes. */
+  listChanged?: ClientOptions["listChanged"];
   /** Added to every HTTP request. */
   headers?: Record<string, string>;
   /** What is waited before a stream is resumed, in milliseconds. @default 1000, as the SDK has it */
@@ -138,11 +140,11 @@ export async function connectV2(url: string, options: V2Options = {}): Promise<C
 /** The same over any transport. */
 export async function connectV2Over(
   transport: Parameters<ClientV2["connect"]>[0],
-  { mode = "auto", capabilities = {}, prepare }: V2Options = {},
+  { mode = "auto", capabilities = {}, listChanged, prepare }: V2Options = {},
 ): Promise<Omit<ConnectedV2, "transport">> {
   const client = new ClientV2(
     { name: "v2-client", version: "1.0.0" },
-    { capabilities, versionNegotiation: { mode: mode === "modern" ? { pin: "2026-07-28" } : mode } },
+    { capabilities, listChanged, versionNegotiation: { mode: mode === "modern" ? { pin: "2026-07-28" } : mode } },
   );
   prepare?.(client);
   const observed = observe(client);

@@ -7,6 +7,12 @@ import { within } from "./wait.ts";
 
 export const CHILD: string = fileURLToPath(new URL("servers/stdio-child.mjs", import.meta.url));
 
+/** A server whose lists and resources change, as a configuration has it: modern, of SDK v2. */
+export const CHANGING = {
+  command: process.execPath,
+  args: [fileURLToPath(new URL("servers/stdio-changing.mjs", import.meta.url))],
+};
+
 /** A scripted server, as a configuration has it. @param options see `servers/stdio-child.mjs` @param more of its configuration */
 export function stdioServer(options: readonly string[] = [], more: object = {}) {
   return { command: process.execPath, args: [CHILD, ...options], path: "/mcp", ...more };

@@ -19,7 +19,8 @@ import { runtimes } from "./runtimes.mjs";
  * @property {(place: Place) => { command: string, args: string[], env?: Record<string, string> }} [start]
  * @property {string[]} works what it is measured with by default
  * @property {"all" | "node"} [runtimes] it runs on what `--runtime` says, all of them or those that are Node; otherwise it is a program of its own
- * @property {"http" | "sse"} [transport] what the MCP load speaks to it
+ * @property {"http" | "sse" | "modern"} [transport] what the MCP load speaks to it
+ * @property {string} [relay] the target that does the same without a translation
  * @property {string} [missing] why it cannot run here
  * @property {boolean} [peer] needs what `peers/` installs
  * @property {string} [remark] what a reader of the table has to know
@@ -53,6 +54,11 @@ function overHttp(place) {
   return commandLine(place, { url: place.upstream });
 }
 
+/** The server of 2026-07-28 at the same upstream. */
+function overModernHttp(place) {
+  return commandLine(place, { url: place.upstream.replace(/\/mcp$/, "/modern") });
+}
+
 function overStdio(place) {
   const [program, ...args] = stdioServer(place.runtime);
   return commandLine(place, { command: program, args });
@@ -61,7 +67,9 @@ function overStdio(place) {
 const relays = ["W1", "W2", "W3", "W4", "W6", "latency", "half"];
 const bodies = ["W1", "W2", "W3", "W4"];
 /** The same server behind, over stdio. */
-const bridges = ["mcp", "stdio", "sessions"];
+const stdioWorks = ["mcp", "stdio", "sessions"];
+/** A client of one era, a server of the other: what the translation costs. */
+const eras = ["bridge", "bridge-1"];
 const path = "/bench/mcp";
 
 /**
@@ -85,7 +93,7 @@ export const targets = [
     name: "standard, stdio",
     path,
     start: overStdio,
-    works: bridges,
+    works: stdioWorks,
     runtimes: "all",
     remark: "Streamable HTTP in front of a stdio server",
   },
@@ -111,7 +119,7 @@ export const targets = [
     name: "mcp-proxy",
     path: "/mcp",
     start: peerCli.mcpProxy,
-    works: bridges,
+    works: stdioWorks,
     runtimes: "node",
     peer: true,
     remark: "Streamable HTTP in front of a stdio server",
@@ -120,7 +128,7 @@ export const targets = [
     name: "supergateway",
     path: "/mcp",
     start: peerCli.supergateway,
-    works: bridges,
+    works: stdioWorks,
     runtimes: "node",
     peer: true,
     remark: "Streamable HTTP in front of a stdio server",
@@ -134,6 +142,25 @@ export const targets = [
     peer: true,
     transport: "sse",
     remark: "HTTP+SSE in front of a Streamable HTTP server",
+  },
+  { name: "legacy to legacy", path, start: overHttp, works: eras, runtimes: "all" },
+  {
+    name: "legacy to modern",
+    path,
+    start: overModernHttp,
+    works: eras,
+    runtimes: "all",
+    relay: "legacy to legacy",
+  },
+  { name: "modern to modern", path, start: overModernHttp, works: eras, runtimes: "all", transport: "modern" },
+  {
+    name: "modern to legacy",
+    path,
+    start: overHttp,
+    works: eras,
+    runtimes: "all",
+    transport: "modern",
+    relay: "modern to modern",
   },
 ];
 

@@ -1,7 +1,7 @@
 // The MCP server behind every target: `node upstream.mjs <kind> <port>`. It answers a tools/call with prepared bytes and
 // does as little else as possible, because it shares a core with the load generator.
 import { createServer } from "node:net";
-import { answerTo } from "./canned.mjs";
+import { answerTo, modernAnswerTo } from "./canned.mjs";
 import { parse } from "./http1.mjs";
 import { answers } from "./workloads.mjs";
 
@@ -30,6 +30,12 @@ function reply(socket, status, body = "", headers = "") {
   );
 }
 
+/** At `/modern` is a server of 2026-07-28. */
+function answerModern(socket, body) {
+  const { status, text } = modernAnswerTo(body.latin1Slice());
+  reply(socket, status, text);
+}
+
 function answerCall(socket, head, body) {
   // In the MCP work every call has an id of its own.
   if (!sends) return reply(socket, "200 OK", answerTo(body.latin1Slice()));
@@ -52,7 +58,7 @@ function answerHandshake(socket, head, body) {
     const result = { protocolVersion: message.params?.protocolVersion, capabilities: { tools: {} }, serverInfo };
     return reply(socket, "200 OK", answer({ result }), "Mcp-Session-Id: 5f1c9a52-7f0e-4f6b-9c6e-0a7c1d2e3f40\r\n");
   }
-  if (kind === "mcp") return reply(socket, "200 OK", answerTo(body));
+  if (kind === "mcp" || kind === "bridge") return reply(socket, "200 OK", answerTo(body));
   if (message.method === "ping") return reply(socket, "200 OK", answer({ result: {} }));
   // What a server older than server/discover says to a request without a session.
   reply(socket, "400 Bad Request", answer({ error: { code: -32000, message: "Server not initialized" } }));
@@ -65,7 +71,8 @@ createServer({ noDelay: true }, (socket) => {
     let buffer = rest ? Buffer.concat([rest, data]) : data;
     for (let request; buffer.length > 0 && (request = parse(buffer)); buffer = buffer.subarray(request.end)) {
       const body = buffer.subarray(request.bodyAt, request.end);
-      if (body.includes(toolsCall)) answerCall(socket, request.head, body);
+      if (request.head.startsWith("POST /modern")) answerModern(socket, body);
+      else if (body.includes(toolsCall)) answerCall(socket, request.head, body);
       else answerHandshake(socket, request.head, body.toString());
     }
     rest = buffer.length > 0 ? buffer : undefined;

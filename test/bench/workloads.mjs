@@ -6,6 +6,8 @@ const progressToken = "bench-1";
 
 /** Protocol revision that the bench speaks: the last one with sessions, so that a session-keeping proxy does its work. */
 export const protocolVersion = "2025-11-25";
+/** The one without: works that translate between the two speak both. */
+export const modernVersion = "2026-07-28";
 
 /** The tools/call that every workload posts (about 290 bytes). */
 export const requestBody = JSON.stringify({
@@ -93,8 +95,8 @@ export const answers = {
 
 /**
  * What is measured. `group` says how: `relay` is the main table, where `load` is `wrk` or `paced` (half of the target's own
- * rate), `latency` ones are compared by their p50 and `close` ones send one request per connection. `mcp`, `idle`, `sessions` and
- * `plugins` have tables of their own. `kind` is which answer the upstream gives.
+ * rate), `latency` ones are compared by their p50 and `close` ones send one request per connection. `mcp`, `bridge`, `idle`, `sessions`
+ * and `plugins` have tables of their own. `kind` is which answer the upstream gives.
  * @type {{ name: string, group: string, kind: string, connections: number, title: string, load?: string, latency?: boolean, close?: boolean }[]}
  */
 export const workloads = [
@@ -123,6 +125,8 @@ export const workloads = [
     load: "mcp",
     title: "tools/call, a stdio server behind, calls/s",
   },
+  { name: "bridge", group: "bridge", kind: "bridge", connections: 32, load: "mcp", title: "between eras, calls/s" },
+  { name: "bridge-1", group: "bridge", kind: "bridge", connections: 1, load: "mcp", title: "between eras, p50 µs" },
   { name: "sessions", group: "sessions", kind: "mcp", connections: 20, title: "sessions with a stdio server" },
   { name: "plugins", group: "plugins", kind: "w1", connections: 64, title: "what plugins cost, W1" },
 ];

@@ -4,7 +4,7 @@ import type { Check, Results } from "./suite.ts";
 
 const run = (...checks: Check[]): Results => new Map([["a", checks]]);
 const ok = (details?: unknown): Check => ({ id: "x", status: "SUCCESS", details });
-const row = (what: string): Expected => ({ upstreams: ["http"], scenario: "a", check: "x", what, reason: "so it is" });
+const row = (what: string): Expected => ({ lanes: ["http"], scenario: "a", check: "x", what, reason: "so it is" });
 
 test("what has another value with each run is no difference, neither is the traffic that was noted", () => {
   const trace: Check = { id: "incoming", status: "INFO", details: { date: "today" } };

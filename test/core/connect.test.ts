@@ -14,6 +14,10 @@ import { rawStdio } from "../_harness/stdio-client.ts";
 import { SSE_HEAD, call, chunk, jsonAnswer } from "../_harness/wire.ts";
 
 const use = testScope();
+const MODERN_META = {
+  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+  "io.modelcontextprotocol/clientCapabilities": {},
+};
 
 describe("SDK clients over stdio", () => {
   test("v1 through a running Penstock: lists, calls, progress, elicitation, cancel; its session ends with it", async () => {
@@ -112,12 +116,8 @@ describe("SDK clients over stdio", () => {
 test("a modern client's listen stream stays open beside its calls, until it is cancelled", async () => {
   const server = await use(startModernServer());
   const client = await use(rawStdio(["connect", server.url]));
-  const meta = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {},
-  };
   const say = (id: string, method: string, params: object) =>
-    client.say(JSON.stringify({ jsonrpc: "2.0", id, method, params: { ...params, _meta: meta } }));
+    client.say(JSON.stringify({ jsonrpc: "2.0", id, method, params: { ...params, _meta: MODERN_META } }));
   say("l", "subscriptions/listen", { notifications: { toolsListChanged: true } });
   await client.heard("notifications/subscriptions/acknowledged");
   say("c", "tools/call", { name: "echo", arguments: { text: "x" } });
@@ -135,6 +135,17 @@ test("a modern client's listen stream stays open beside its calls, until it is c
   expect(server.requests.map(({ body }) => (body as { method: string }).method)).not.toContain(
     "notifications/cancelled",
   );
+});
+
+test("a listen stream that is open when the process is stopped is completed", async () => {
+  const server = await use(startModernServer());
+  const client = await use(rawStdio(["connect", server.url]));
+  const params = { notifications: { toolsListChanged: true }, _meta: MODERN_META };
+  client.say(JSON.stringify({ jsonrpc: "2.0", id: "l", method: "subscriptions/listen", params }));
+  await client.heard("notifications/subscriptions/acknowledged");
+  client.process.kill("SIGTERM");
+  await client.exited;
+  expect(JSON.parse(client.lines.at(-1)!)).toMatchObject({ id: "l", result: { resultType: "complete" } });
 });
 
 /** A session-keeping server, scripted. */

@@ -70,7 +70,9 @@ const HANDSHAKE = /"id":"penstock-(?:initialize|ping)"/;
 const REFUSED =
   '{"jsonrpc":"2.0","id":"penstock-initialize","error":{"code":-32601,"message":"There are no sessions."}}';
 /** What the plugin `bridge` asks before the first modern request: this server is of every era. */
-const PROBE = /"id":"penstock-probe"/;
+const PROBE = /"id":"penstock-probe","method":"(server\/discover|initialize)"/;
+const INITIALIZED =
+  '{"jsonrpc":"2.0","id":"penstock-probe","result":{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"raw","version":"1"}}}';
 const DISCOVERED =
   '{"jsonrpc":"2.0","id":"penstock-probe","result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{},"ttlMs":0,"cacheScope":"private"}}';
 
@@ -79,7 +81,7 @@ function ownAnswer(body: string): Buffer | undefined {
   const [status, text] = HANDSHAKE.test(body)
     ? ["400 Bad Request", REFUSED]
     : PROBE.test(body)
-      ? ["200 OK", DISCOVERED]
+      ? ["200 OK", PROBE.exec(body)![1] === "initialize" ? INITIALIZED : DISCOVERED]
       : [];
   if (text === undefined) return undefined;
   return Buffer.from(

@@ -1,11 +1,12 @@
 /** Founding case 4: what a server asks of a client that cannot do it is answered, never dropped. */
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { type LogText, type PluginOption, createPenstock } from "mcp-penstock";
 import { unsupported } from "mcp-penstock/plugins/unsupported";
 import { connectV1 } from "../_harness/clients.ts";
 import { rawClient, rawServer } from "../_harness/peers.ts";
 import { closeable } from "../_harness/loopback.ts";
 import { testScope } from "../_harness/scope.ts";
+import { scripted } from "../_harness/scripted.ts";
 import { startLegacyServer } from "../_harness/servers.ts";
 
 const use = testScope();
@@ -188,4 +189,87 @@ it("removed, leaves the answer to the client, and nothing is logged", async () =
   };
   expect(error).toEqual({ code: -32601, message: expect.not.stringContaining("Penstock") as string });
   expect(front.log).toEqual([]);
+});
+
+describe("a modern server asks in its results", () => {
+  const envelope = (capabilities: object) => ({
+    _meta: {
+      "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+      "io.modelcontextprotocol/clientCapabilities": capabilities,
+    },
+  });
+  const FORM = { method: "elicitation/create", params: { mode: "form", message: "?", requestedSchema: {} } };
+  const PAGE = { method: "elicitation/create", params: { mode: "url", message: "?", url: "https://example.com" } };
+  const MODEL = { method: "sampling/createMessage", params: { messages: [], maxTokens: 1, tools: [] } };
+  const questions = (inputRequests: object) =>
+    JSON.stringify({
+      jsonrpc: "2.0",
+      id: 4,
+      result: { resultType: "input_required", inputRequests, requestState: "s" },
+    });
+
+  async function ask(answer: string, type: string, capabilities: object, method = "tools/call") {
+    const made = await scripted(
+      () => `HTTP/1.1 200 OK\r\ncontent-type: ${type}\r\ncontent-length: ${Buffer.byteLength(answer)}\r\n\r\n${answer}`,
+    );
+    await use(made.server);
+    const front = await use(proxy(made.server.url));
+    const response = await fetch(front.url, {
+      method: "POST",
+      headers: {
+        "content-type": "application/json",
+        "mcp-protocol-version": "2026-07-28",
+        "mcp-method": method,
+        "mcp-name": "t",
+      },
+      body: JSON.stringify({
+        jsonrpc: "2.0",
+        id: 4,
+        method,
+        params: { name: "t", uri: "t", ...envelope(capabilities) },
+      }),
+    });
+    return { status: response.status, text: await response.text(), log: front.log };
+  }
+
+  it.each([
+    ["a form, of a client that has none", { a: FORM }, {}, { elicitation: { form: {} } }],
+    ["a page, of a client that has forms", { a: FORM, b: PAGE }, { elicitation: {} }, { elicitation: { url: {} } }],
+    [
+      "a model with tools and roots",
+      { a: MODEL, b: { method: "roots/list" } },
+      { sampling: {} },
+      { sampling: { tools: {} }, roots: {} },
+    ],
+  ])("%s: -32021 says what it would have needed", async (_, asked, capabilities, requiredCapabilities) => {
+    const json = await ask(questions(asked), "application/json", capabilities);
+    expect(json.status).toBe(400);
+    expect(JSON.parse(json.text)).toMatchObject({ id: 4, error: { code: -32021, data: { requiredCapabilities } } });
+    expect(json.log).toEqual([
+      expect.stringMatching(/asked for .*, which its client did not declare; answered -32021/),
+    ]);
+    const stream = await ask(`data: ${questions(asked)}\n\n`, "text/event-stream", capabilities);
+    expect(stream.status).toBe(200);
+    expect(JSON.parse(stream.text.slice(stream.text.indexOf("{")))).toMatchObject({
+      id: 4,
+      error: { code: -32021, data: { requiredCapabilities } },
+    });
+  });
+
+  it.each(["application/json", "text/event-stream"])(
+    "what the client declared passes byte for byte: %s",
+    async (type) => {
+      const json = `{"jsonrpc":"2.0", "id":4,"result":{"resultType":"input_required","inputRequests":{"a":${JSON.stringify(FORM)}},"big":12345678901234567890}}`;
+      const answer = type === "application/json" ? json : `: hi\ndata: ${json}\n\n`;
+      const { status, text, log } = await ask(answer, type, { elicitation: { form: {} } });
+      expect([status, text, log]).toEqual([200, answer, []]);
+    },
+  );
+
+  it("ordinary results are not parsed: even what is no JSON passes", async () => {
+    for (const type of ["application/json", "text/event-stream"]) {
+      const answer = `${type === "application/json" ? "" : "data: "}{"jsonrpc":"2.0","id":4,"result":{"a":}}\n\n`;
+      expect((await ask(answer, type, {})).text).toBe(answer);
+    }
+  });
 });

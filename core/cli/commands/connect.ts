@@ -71,6 +71,8 @@ async function connect(
   const why = await Promise.race([client.gone, signalled]);
   log.info(() => (why === "eof" ? "stdin was closed: stopping" : `${why}: stopping`));
   if (why === "eof") await Promise.race([client.finish(LAST_ANSWERS), signalled]);
+  // Streams that only listen come to the end that their era has for them.
+  penstock.drain();
   await client.close(GOODBYE);
   if (why !== "broken") await stdout.flush(GOODBYE);
   await penstock.close();

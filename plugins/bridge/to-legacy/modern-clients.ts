@@ -2,28 +2,143 @@
  * Modern clients of a legacy server: towards the hooks around the bridge a server of 2026-07-28, towards the server a client with
  * sessions (MCP 2025-11-25 and before).
  */
-import type { Answer, Exchange, Json, Next, UpstreamRequest } from "../../../core/index.ts";
-import { ProxyError } from "../../../core/index.ts";
+import {
+  type Answer,
+  type Exchange,
+  type Json,
+  JsonObject,
+  META,
+  MODERN,
+  type Message,
+  type Next,
+  type UpstreamRequest,
+  checkMirrors,
+  decideEra,
+  empty,
+} from "../../../core/index.ts";
 import type { BridgeHost } from "../host.ts";
+import { MAY_ASK } from "./asking.ts";
+import { BridgedCall, type CallContext } from "./call.ts";
+import { type Caller, callerOf, legacyFields } from "./caller.ts";
+import { ClientSide } from "./client-side.ts";
+import { discovered } from "./discover.ts";
+import { errorAnswer } from "./errors.ts";
+import { HandshakeRefused } from "./handshake.ts";
+import { Leases } from "./leases.ts";
+import { Listening } from "./listening.ts";
+import { ParkedCalls, bindingOf } from "./parked-calls.ts";
+import { legacyRequest } from "./requests.ts";
+
+/** MCP 2026-07-28, Changelog: methods that are no more; what is left of tasks is an extension. */
+const GONE = /^(?:initialize|ping|logging\/setLevel|resources\/(?:un)?subscribe|tasks\/.*)$/;
+
+/** A request of a client, checked. */
+export interface ModernRequest {
+  exchange: Exchange;
+  request: UpstreamRequest;
+  message: Message;
+  /** The same, member by member. */
+  object: JsonObject;
+  /** Its id, as it was posted. */
+  idText: string;
+}
 
 export class ModernClients {
+  readonly leases: Leases;
   readonly #host: BridgeHost;
+  readonly #context: CallContext;
+  readonly #listening: Listening;
 
   constructor(host: BridgeHost) {
     this.#host = host;
+    this.leases = new Leases(host);
+    this.#listening = new Listening(host.mount.server);
+    this.#context = { ...host, log: host.app.log, parked: new ParkedCalls(host) };
   }
 
   /** @throws ProxyError */
-  async forward(_exchange: Exchange, _request: UpstreamRequest, _next: Next): Promise<Answer> {
-    throw new ProxyError("INTERNAL", { server: this.#host.mount.server });
+  async forward(exchange: Exchange, request: UpstreamRequest, _next: Next): Promise<Answer> {
+    const { body } = request;
+    const message = body instanceof Uint8Array ? exchange.message! : body!;
+    // No server of that era looks at what this revision demands.
+    const { refusal, version } = decideEra("POST", request.headers, message);
+    if (refusal) throw refusal;
+    const object = JsonObject.read(body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body)))!;
+    const idText = object.text("id")?.toString();
+    if (version !== MODERN && idText !== undefined)
+      return errorAnswer(idText, 400, {
+        code: -32022,
+        message: `Server '${this.#host.mount.server}' is reached here with ${MODERN}.`,
+        data: { supported: [MODERN], requested: version },
+      });
+    checkMirrors([...request.headers].flat(), message, "modern");
+    // There is nothing that a client of this revision could tell a server over HTTP: the end of a stream cancels.
+    if (idText === undefined) return empty(202);
+    try {
+      return await this.#serve({ exchange, request, message, object, idText });
+    } catch (cause) {
+      if (cause instanceof HandshakeRefused) return cause.answer(idText);
+      throw cause;
+    }
+  }
+
+  async #serve(asked: ModernRequest): Promise<Answer> {
+    const { exchange, request, message, idText } = asked;
+    const method = message.method!;
+    if (GONE.test(method))
+      return errorAnswer(idText, 404, { code: -32601, message: `${method} is no method of MCP ${MODERN}.` });
+    const caller = callerOf(exchange, request);
+    if (method === "server/discover")
+      return discovered(idText, (await this.leases.get(caller, legacyFields(request))).result);
+    if (method === "subscriptions/listen")
+      return this.#listening.listen(idText, message.params?.notifications, () =>
+        this.leases.get(caller, legacyFields(request)),
+      );
+    if (!MAY_ASK.has(method)) return this.#call(asked, caller, []);
+    const binding = await bindingOf(caller, this.#host.mount.server, asked);
+    if (message.params?.requestState === undefined) return this.#call(asked, caller, binding);
+    const parked = this.#context.parked.take(message.params.requestState, binding);
+    const client = new ClientSide(this.#host, asked);
+    void parked.retry(client, asked.object.object("params")?.object("inputResponses"));
+    return client.answer;
+  }
+
+  async #call(asked: ModernRequest, caller: Caller, binding: readonly string[]): Promise<Answer> {
+    const { exchange, request, message, object } = asked;
+    const method = message.method!;
+    const mayAsk = MAY_ASK.has(method);
+    const fields = legacyFields(request);
+    const lease = mayAsk
+      ? await this.leases.take(caller, fields, (run) => exchange.whenLeft(request, run))
+      : await this.leases.get(caller, fields);
+    try {
+      const level = object.object("params")?.object("_meta")?.value(`${META}logLevel`);
+      if (typeof level === "string") await lease.wantLevel(level);
+    } catch (cause) {
+      if (mayAsk) lease.left();
+      throw cause;
+    }
+    const client = new ClientSide(this.#host, asked);
+    const call = new BridgedCall(this.#context, lease, method, binding);
+    // The limit for all of it is the client's; a call that waits for answers begins anew with each of them.
+    const { total: _total, ...timeouts } = request.timeouts ?? {};
+    call.start(legacyRequest(object, call.id, mayAsk), client, fields, timeouts);
+    return client.answer;
   }
 
   /** Called now and then: ends what is idle or too old. */
-  look(): void {}
-
-  report(): Json {
-    return {};
+  look(): void {
+    this.#context.parked.look();
+    this.leases.look();
   }
 
-  async close(): Promise<void> {}
+  report(): Json {
+    return { sessions: this.leases.size, parked: this.#context.parked.size, listening: this.#listening.size };
+  }
+
+  close(): Promise<void> {
+    this.#context.parked.close();
+    this.#listening.close();
+    return this.leases.close();
+  }
 }

@@ -47,7 +47,7 @@ export interface RawServerOptions {
   allowHalfOpen?: boolean;
   /** The script is shown the `initialize` that the plugin `sessions` sends by itself. @default false: it is refused */
   handshakes?: boolean;
-  /** The script is shown the proxy's own `server/discover`. @default false: it is answered, as by a modern server */
+  /** The script is shown what the proxy itself asks to find out its era. @default false: it is answered, as by a server of both */
   discovers?: boolean;
 }
 
@@ -55,11 +55,14 @@ export interface RawServerOptions {
 const REFUSAL =
   'HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 68\r\n\r\n{"jsonrpc":"2.0","id":null,"error":{"code":-32601,"message":"none"}}';
 
-/** The question of the plugin `bridge`, before the first modern request goes to a server; posted in one piece. */
-const PROBE = /^POST [^]*"penstock-probe"[^]*"server\/discover"/;
+/** The questions of the plugin `bridge`, where it does not know which era a server is of; posted in one piece. */
+const PROBE = /^POST [^]*"penstock-probe"[^]*"method":"(server\/discover|initialize)"/;
 const DISCOVERED =
   '{"jsonrpc":"2.0","id":"penstock-probe","result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{},"ttlMs":0,"cacheScope":"private"}}';
-const DESCRIPTION = `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${DISCOVERED.length}\r\n\r\n${DISCOVERED}`;
+const INITIALIZED =
+  '{"jsonrpc":"2.0","id":"penstock-probe","result":{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"raw","version":"1"}}}';
+const ok = (json: string) =>
+  `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${json.length}\r\n\r\n${json}`;
 
 /** Starts a raw server that runs one script for every connection it accepts. */
 export async function rawServer(
@@ -107,9 +110,9 @@ function rawConnection(
   count: () => void,
 ): RawConnection {
   const base = peer(socket, (text) => {
-    if (discovers || !PROBE.test(text)) return false;
-    socket.write(DESCRIPTION);
-    return true;
+    const asked = discovers ? undefined : PROBE.exec(text)?.[1];
+    if (asked !== undefined) socket.write(ok(asked === "initialize" ? INITIALIZED : DISCOVERED));
+    return asked !== undefined;
   });
   const receiveRequest = async (options?: WaitOptions): Promise<ParsedRequest> => {
     const request = await base.take(

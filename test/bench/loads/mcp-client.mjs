@@ -2,7 +2,7 @@
 // `call(slot, id, json)`: the text of the answer to one message. Slots are connections; each has one call at a time.
 import { connect } from "node:net";
 import { Connection, request, requestHead } from "../http1.mjs";
-import { protocolVersion, requestHeaders } from "../workloads.mjs";
+import { modernVersion, protocolVersion, requestHeaders } from "../workloads.mjs";
 
 const types = { Accept: "application/json, text/event-stream", "Content-Type": "application/json" };
 
@@ -33,6 +33,33 @@ export class StreamableHttp {
   async close() {
     await this.#connections[0].ask(request(requestHead("DELETE", this.url, requestHeaders(this.#session))));
   }
+}
+
+/** Streamable HTTP of 2026-07-28: no session, and headers that repeat what the body says. */
+export class ModernHttp {
+  #connections;
+  #heads = new Map();
+
+  constructor(url, slots) {
+    this.url = url;
+    this.#connections = Array.from({ length: slots }, () => new Connection(url));
+  }
+
+  async call(slot, id, json) {
+    const method = /"method":"([^"]+)"/.exec(json)[1];
+    let head = this.#heads.get(method);
+    if (!head) {
+      const name = method === "tools/call" ? { "Mcp-Name": JSON.parse(json).params.name } : {};
+      const headers = { ...types, "MCP-Protocol-Version": modernVersion, "Mcp-Method": method, ...name };
+      this.#heads.set(method, (head = requestHead("POST", this.url, headers)));
+    }
+    const { status, body } = await this.#connections[slot].ask(request(head, json));
+    if (status >= 300) throw new Error(`status ${status}, ${body.slice(0, 120)}`);
+    return body;
+  }
+
+  /** There is nothing to end. */
+  close() {}
 }
 
 /** HTTP+SSE of 2024-11-05: one event stream, which names the address for POSTs and carries all answers. */

@@ -129,6 +129,32 @@ function mcpTable(work, rows, results) {
   ];
 }
 
+/** What a call costs between a client of one era and a server of the other; each direction beside the relay for the same client. */
+function bridgeSection(works, rows, results) {
+  return works.flatMap((work) => {
+    const own = rows.filter(({ name }) => results.get(name)[work.name]);
+    const lines = own.map((row) => {
+      const result = results.get(row.name)[work.name];
+      if (result.error) return [row.name, "invalid", "", "", ""];
+      const relay = own.find(({ target, runtime }) => target.name === row.target.relay && runtime === row.runtime);
+      const times = relay && ratio(result, results.get(relay.name)[work.name], work);
+      return [
+        row.name,
+        written(spread(result.samples, "rate")),
+        short(spread(result.samples, "p50").middle),
+        written(spread(result.samples, "cpu")),
+        times === undefined ? "the relay" : `${times.toFixed(2)}× of ${relay.name}`,
+      ];
+    });
+    return [
+      `**Between eras**, tools/call, ${work.connections} at a time, client to server:`,
+      "",
+      ...table([["client to server", "calls/s", "p50 µs", "CPU µs per call", "calls/s are"], ...lines]),
+      "",
+    ];
+  });
+}
+
 function sessionsSection([work], rows, results) {
   const lines = rows.flatMap(({ name }) => {
     const result = results.get(name)[work.name];
@@ -147,7 +173,13 @@ function sessionsSection([work], rows, results) {
   ];
 }
 
-const sections = { relay: relaySection, idle: idleSection, mcp: mcpSection, sessions: sessionsSection };
+const sections = {
+  relay: relaySection,
+  idle: idleSection,
+  mcp: mcpSection,
+  bridge: bridgeSection,
+  sessions: sessionsSection,
+};
 
 /**
  * The whole report.

@@ -7,6 +7,17 @@ export const WAV = "UklGRiUAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQEAAACA
 
 export const text = (value) => ({ type: "text", text: value });
 export const image = { type: "image", data: PNG, mimeType: "image/png" };
+/** Requests to a client, as tools and prompts ask them. */
+export const elicitation = (message, properties, required = []) => ({
+  method: "elicitation/create",
+  params: { message, requestedSchema: { type: "object", properties, required } },
+});
+export const sampling = (question, maxTokens) => ({
+  method: "sampling/createMessage",
+  params: { messages: [{ role: "user", content: text(question) }], maxTokens },
+});
+export const roots = { method: "roots/list", params: {} };
+
 const fromUser = (content) => ({ role: "user", content });
 
 /** Resources by URI. */
@@ -48,7 +59,7 @@ export function read(uri) {
   return { uri, mimeType: template.mimeType, text: JSON.stringify(data) };
 }
 
-/** Prompts by name: what is listed, and the messages for given arguments. */
+/** Prompts by name: what is listed, and the messages for given arguments and the call (see `tools.mjs`). */
 export const prompts = {
   test_simple_prompt: {
     description: "A prompt without arguments",
@@ -76,5 +87,15 @@ export const prompts = {
   test_prompt_with_image: {
     description: "A prompt that holds an image",
     messages: () => [fromUser(image), fromUser(text("Please analyze the image above."))],
+  },
+  test_input_required_result_prompt: {
+    description: "A prompt that asks the user for its context",
+    async messages(_args, { ask }) {
+      const context = { context: { type: "string" } };
+      const { user_context: answer } = await ask({
+        user_context: elicitation("What context should the prompt use?", context, ["context"]),
+      });
+      return [fromUser(text(`In the context of ${answer.content?.context}:`))];
+    },
   },
 };

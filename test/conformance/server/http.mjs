@@ -1,9 +1,13 @@
-/** The server over Streamable HTTP, with sessions and resumable streams, and over HTTP+SSE. */
+/** The servers over Streamable HTTP, with sessions and resumable streams or of 2026-07-28 or both, and over HTTP+SSE. */
 import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
+import { text } from "node:stream/consumers";
 import { SSEServerTransport } from "@modelcontextprotocol/sdk/server/sse.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
+import { toNodeHandler, toWebRequest } from "@modelcontextprotocol/node";
+import { isLegacyRequest } from "@modelcontextprotocol/server";
 import { everythingServer } from "./everything.mjs";
+import { modernHandler } from "./modern.mjs";
 
 /** What a client waits before it comes back to a stream that was closed under it. */
 const RETRY_MS = 100;
@@ -35,7 +39,7 @@ function refuse(response, status, message) {
 
 function streamable() {
   const sessions = new Map();
-  return async (request, response) => {
+  return async (request, response, body) => {
     const id = request.headers["mcp-session-id"];
     if (id !== undefined && !sessions.has(id)) return refuse(response, 404, "Session not found");
     let transport = sessions.get(id);
@@ -49,6 +53,18 @@ function streamable() {
       transport.onclose = () => sessions.delete(transport.sessionId);
       await everythingServer().connect(transport);
     }
+    await transport.handleRequest(request, response, body);
+  };
+}
+
+/** Every request stands alone. */
+function stateless() {
+  return async (request, response) => {
+    if (request.method !== "POST") return refuse(response, 405, "Method not allowed");
+    const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: undefined });
+    const server = everythingServer();
+    response.on("close", () => void server.close());
+    await server.connect(transport);
     await transport.handleRequest(request, response);
   };
 }
@@ -67,9 +83,29 @@ function sse() {
   };
 }
 
-/** @param transport `http` at `/mcp` or `sse` at `/sse` @param then is told the URL */
+/** Each request goes to the server of its era. */
+function dual() {
+  const [legacy, modern] = [streamable(), toNodeHandler(modernHandler("reject"))];
+  return async (request, response) => {
+    if (request.method !== "POST") return legacy(request, response);
+    const body = JSON.parse(await text(request));
+    const isLegacy = await isLegacyRequest(await toWebRequest(request, body), body);
+    return (isLegacy ? legacy : modern)(request, response, body);
+  };
+}
+
+const HANDLERS = {
+  http: streamable,
+  stateless,
+  sse,
+  dual,
+  "dual-stateless": () => toNodeHandler(modernHandler("stateless")),
+  modern: () => toNodeHandler(modernHandler("reject")),
+};
+
+/** @param transport one of the names above; `sse` is at `/sse`, all others at `/mcp` @param then is told the URL */
 export function listen(transport, then) {
-  const handle = transport === "sse" ? sse() : streamable();
+  const handle = HANDLERS[transport]();
   const server = createServer((request, response) => {
     // DNS rebinding: a page of another origin must not reach it.
     if (!LOCAL.test(request.headers.host ?? "")) return refuse(response, 403, "Invalid Host");

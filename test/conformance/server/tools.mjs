@@ -1,27 +1,33 @@
-/** The tools that the suite's server scenarios call, by name. `run` is given the arguments, the server, and what belongs to the call. */
+/**
+ * The tools that the suite's server scenarios call, by name, for servers of both eras. `run` is given the call and its arguments. A call has
+ * `log(data)`, `progress(step, total)`, `changed("tools" | "prompts")`, a `signal`, the client's `capabilities`, `closeStream()`, and
+ * `ask(requests, { state })`, which gives the answers by the names of the requests.
+ *
+ * A server of 2026-07-28 runs a tool again with each answer (Multi Round-Trip Requests), so nothing may be done before the last `ask`.
+ */
 import { setTimeout as pause } from "node:timers/promises";
-import { ElicitResultSchema, CreateMessageResultSchema } from "@modelcontextprotocol/sdk/types.js";
-import { image, text, WAV } from "./contents.mjs";
+import { elicitation, image, roots, sampling, text, WAV } from "./contents.mjs";
 
 const string = { type: "string" };
-const nothing = { type: "object", properties: {} };
+/** The schema of a tool that takes nothing. */
+export const nothing = { type: "object", properties: {} };
 /** The scenarios ask for steps that can be told apart. */
 const STEP_MS = 50;
+
+/** Names of calls of `wait` that were cancelled: requests of 2026-07-28 have nothing in common but the process. */
+const cancelled = new Set();
+/** Longer than any test waits. */
+const WAIT_MS = 20_000;
 
 const said = (value) => ({ content: [text(value)] });
 const needs = (name) => ({ type: "object", properties: { [name]: string }, required: [name] });
 const resource = (uri, mimeType, value) => ({ type: "resource", resource: { uri, mimeType, text: value } });
+const elicitedName = elicitation("What is your name?", { name: string }, ["name"]);
 const titled = (...names) => names.map((title, i) => ({ const: `value${i + 1}`, title }));
 
-/** Asks the user on the stream of the call. */
-function elicit({ extra }, message, properties, required = []) {
-  const requestedSchema = { type: "object", properties, required };
-  return extra.sendRequest({ method: "elicitation/create", params: { message, requestedSchema } }, ElicitResultSchema);
-}
-
 async function elicited(call, properties) {
-  const { action, content } = await elicit(call, "Please fill in the form", properties);
-  return said(`Elicitation completed: action=${action}, content=${JSON.stringify(content)}`);
+  const { form } = await call.ask({ form: elicitation("Please fill in the form", properties) });
+  return said(`Elicitation completed: action=${form.action}, content=${JSON.stringify(form.content)}`);
 }
 
 export const tools = {
@@ -63,13 +69,10 @@ export const tools = {
   },
   test_tool_with_progress: {
     description: "Reports progress three times",
-    async run({ extra }) {
-      const progressToken = extra._meta?.progressToken;
-      for (const progress of [0, 50, 100]) {
-        if (progress > 0) await pause(STEP_MS);
-        if (progressToken === undefined) continue;
-        const params = { progressToken, progress, total: 100 };
-        await extra.sendNotification({ method: "notifications/progress", params });
+    async run({ progress }) {
+      for (const step of [0, 50, 100]) {
+        if (step > 0) await pause(STEP_MS);
+        await progress(step, 100);
       }
       return said("Tool with progress executed successfully");
     },
@@ -81,25 +84,21 @@ export const tools = {
   test_sampling: {
     description: "Asks the client's model",
     inputSchema: needs("prompt"),
-    async run({ extra }, { prompt }) {
-      const params = { messages: [{ role: "user", content: text(prompt) }], maxTokens: 100 };
-      const { content } = await extra.sendRequest(
-        { method: "sampling/createMessage", params },
-        CreateMessageResultSchema,
-      );
-      return said(`LLM response: ${content.text}`);
+    async run({ ask }, { prompt }) {
+      const { answer } = await ask({ answer: sampling(prompt, 100) });
+      return said(`LLM response: ${answer.content.text}`);
     },
   },
   test_elicitation: {
     description: "Asks the user",
     inputSchema: needs("message"),
-    async run(call, { message }) {
+    async run({ ask }, { message }) {
       const properties = {
         username: { ...string, description: "User's response" },
         email: { ...string, description: "User's email address" },
       };
-      const { action, content } = await elicit(call, message, properties, ["username", "email"]);
-      return said(`User response: ${JSON.stringify({ action, content })}`);
+      const { form } = await ask({ form: elicitation(message, properties, ["username", "email"]) });
+      return said(`User response: ${JSON.stringify({ action: form.action, content: form.content })}`);
     },
   },
   test_elicitation_sep1034_defaults: {
@@ -130,8 +129,8 @@ export const tools = {
   },
   test_reconnection: {
     description: "Closes its stream, where the transport has one, and answers the client that comes back",
-    async run({ extra }) {
-      extra.closeSSEStream?.();
+    async run({ closeStream }) {
+      closeStream?.();
       await pause(2 * STEP_MS);
       return said("Reconnection test completed successfully");
     },
@@ -159,6 +158,127 @@ export const tools = {
       additionalProperties: false,
     },
     run: (_call, args) => said(`JSON Schema 2020-12 tool called with: ${JSON.stringify(args)}`),
+  },
+  test_input_required_result_elicitation: {
+    description: "Asks for a name",
+    async run({ ask }) {
+      const { user_name: answer } = await ask({ user_name: elicitedName });
+      return said(`Hello, ${answer.content?.name}!`);
+    },
+  },
+  test_input_required_result_sampling: {
+    description: "Asks the client's model for a capital",
+    async run({ ask }) {
+      const { capital_question: answer } = await ask({
+        capital_question: sampling("What is the capital of France?", 100),
+      });
+      return said(answer.content.text);
+    },
+  },
+  test_input_required_result_list_roots: {
+    description: "Asks for the client's roots",
+    async run({ ask }) {
+      const { client_roots: answer } = await ask({ client_roots: roots });
+      return said(answer.roots.map(({ uri }) => uri).join(" "));
+    },
+  },
+  test_input_required_result_request_state: {
+    description: "Asks for a confirmation, with a state",
+    async run({ ask }) {
+      const ok = { ok: { type: "boolean" } };
+      await ask({ confirm: elicitation("Please confirm", ok, ["ok"]) }, { state: true });
+      return said("state-ok");
+    },
+  },
+  test_input_required_result_multiple_inputs: {
+    description: "Asks for three things at a time, with a state",
+    async run({ ask }) {
+      const answers = await ask(
+        { user_name: elicitedName, greeting: sampling("Generate a greeting", 50), client_roots: roots },
+        { state: true },
+      );
+      return said(JSON.stringify(answers));
+    },
+  },
+  test_input_required_result_multi_round: {
+    description: "Asks for one thing, then for another",
+    async run({ ask }) {
+      const one = elicitation("Step 1: What is your name?", { name: string }, ["name"]);
+      const { step1 } = await ask({ step1: one }, { state: true });
+      const other = elicitation("Step 2: What is your favorite color?", { color: string }, ["color"]);
+      const { step2 } = await ask({ step2: other }, { state: true });
+      return said(`${step1.content?.name} likes ${step2.content?.color}`);
+    },
+  },
+  test_input_required_result_tampered_state: {
+    description: "Asks for a confirmation, with a state that cannot be changed",
+    async run({ ask }) {
+      await ask({ confirm: elicitation("Please confirm", { ok: { type: "boolean" } }, ["ok"]) }, { state: true });
+      return said("state-ok");
+    },
+  },
+  test_input_required_result_capabilities: {
+    description: "Asks for what the client can answer",
+    async run({ ask, capabilities }) {
+      const { elicitation: user, sampling: model } = capabilities;
+      const answers = await ask({
+        ...(user && { user_name: elicitedName }),
+        ...(model && { capital_question: sampling("What is the capital of France?", 100) }),
+      });
+      return said(JSON.stringify(answers));
+    },
+  },
+  test_missing_capability: {
+    description: "Asks the client's model, whether there is one or not",
+    async run({ ask }) {
+      await ask({ answer: sampling("Say pong", 16) });
+      return said("It has a model.");
+    },
+  },
+  test_streaming_elicitation: { description: "Asks nothing", run: () => said("No request was sent on this stream.") },
+  test_logging_tool: {
+    description: "Logs once",
+    async run({ log }) {
+      await log("It ran.");
+      return said("logged");
+    },
+  },
+  test_trigger_tool_change: {
+    description: "Says that the list of tools has changed",
+    async run({ changed }) {
+      await changed("tools");
+      return said("told");
+    },
+  },
+  test_trigger_prompt_change: {
+    description: "Says that the list of prompts has changed",
+    async run({ changed }) {
+      await changed("prompts");
+      return said("told");
+    },
+  },
+  test_x_mcp_header: {
+    description: "Has an argument that clients repeat as a header",
+    inputSchema: {
+      type: "object",
+      properties: { region: { ...string, "x-mcp-header": "Region" }, level: { type: "integer" } },
+    },
+    run: (_call, { region }) => said(`region=${region}`),
+  },
+  wait: {
+    description: "Reports progress, then waits to be cancelled. No scenario asks for it",
+    inputSchema: needs("name"),
+    async run({ progress, signal }, { name }) {
+      signal.addEventListener("abort", () => cancelled.add(name));
+      await progress(1, 2);
+      await pause(WAIT_MS, undefined, { signal, ref: false }).catch(() => {});
+      return said("waited");
+    },
+  },
+  was_cancelled: {
+    description: "Tells whether a call of `wait` was cancelled",
+    inputSchema: needs("name"),
+    run: (_call, { name }) => said(String(cancelled.has(name))),
   },
 };
 

@@ -1,0 +1,129 @@
+/** `server/discover` for those who begin with `initialize`: what a modern server says of itself, as an InitializeResult has it. */
+import {
+  type Answer,
+  type Json,
+  JsonObject,
+  META,
+  MODERN,
+  type Message,
+  ProxyError,
+  ask,
+  eraOf,
+  isRecord,
+} from "../../../core/index.ts";
+import type { BridgeHost } from "../host.ts";
+import type { Posted } from "./call.ts";
+import { modernHeaders, modernParams, requestText } from "./envelope.ts";
+import { isAboutTheWay } from "./leg.ts";
+import type { LegacySession } from "./legacy-session.ts";
+import { credentialOf } from "./tools.ts";
+
+/** What a server said of itself. */
+export interface Description {
+  capabilities: Json;
+  info: Json | undefined;
+  instructions: string | undefined;
+  /** Resources can be subscribed to. */
+  subscribes: boolean;
+}
+
+interface Kept {
+  description: Description;
+  /** `performance.now()` */
+  until: number;
+}
+
+/** Credentials whose answers are kept. */
+const MAX_KEPT = 1000;
+/** A server may change its mind sooner than it says. */
+const MAX_TTL = 3_600_000;
+/** Where the server sets no limit. */
+const PATIENCE = 60_000;
+const METHOD = "server/discover";
+const TASKS = `${META}tasks`;
+
+export class Discovery {
+  readonly #host: BridgeHost;
+  /** By credential. */
+  readonly #kept = new Map<string, Kept>();
+
+  constructor(host: BridgeHost) {
+    this.#host = host;
+  }
+
+  /** @returns an answer for the client where the server wants to know who it is, or has no time @throws ProxyError */
+  async describe(session: LegacySession, { exchange, request, next, idText }: Posted): Promise<Description | Answer> {
+    const key = credentialOf(exchange, request);
+    const kept = this.#kept.get(key);
+    if (kept && performance.now() < kept.until) return kept.description;
+    const { server, timeouts } = this.#host.mount;
+    const signal = AbortSignal.timeout(timeouts.headers || PATIENCE);
+    const params = modernParams(JsonObject.empty(), session.envelope);
+    const headers = modernHeaders(request.headers, METHOD, params);
+    // Under the client's id: an answer that is none of the server's own is relayed.
+    const body = requestText(idText, METHOD, params);
+    const answer = await next({ method: "POST", headers, body, signal });
+    if (isAboutTheWay(answer.status)) return answer;
+    const message = JSON.parse(body.toString()) as Message;
+    const { response, status } = await ask(() => Promise.resolve(answer), { message, signal });
+    const { result, error } = response ?? {};
+    if (!result) {
+      const detail = `server/discover was answered with HTTP ${status}${error ? `, JSON-RPC error ${error.code}` : ""}`;
+      throw new ProxyError("UPSTREAM_INVALID", { server, detail, hint: otherVersions(error?.data) });
+    }
+    const description = read(result);
+    const ttl = typeof result.ttlMs === "number" && result.ttlMs > 0 ? Math.min(result.ttlMs, MAX_TTL) : 0;
+    this.#keep(key, description, ttl);
+    return description;
+  }
+
+  #keep(key: string, description: Description, ttl: number): void {
+    this.#kept.delete(key);
+    if (ttl === 0) return;
+    if (this.#kept.size >= MAX_KEPT) this.#kept.delete(this.#kept.keys().next().value!);
+    this.#kept.set(key, { description, until: performance.now() + ttl });
+  }
+}
+
+/** The result of `initialize` (MCP 2025-11-25, Lifecycle). @param name of the server, where it tells none */
+export function initializeResult(
+  { capabilities, info, instructions }: Description,
+  version: string,
+  name: string,
+): Json {
+  return {
+    protocolVersion: version,
+    capabilities,
+    serverInfo: info ?? { name, version: "unknown" },
+    ...(instructions !== undefined && { instructions }),
+  };
+}
+
+function read(result: Json): Description {
+  const meta = isRecord(result._meta) ? result._meta : {};
+  const info = meta[`${META}serverInfo`];
+  const named = isRecord(info) && typeof info.name === "string" && typeof info.version === "string";
+  const capabilities = isRecord(result.capabilities) ? withoutTasks(result.capabilities) : {};
+  return {
+    capabilities,
+    subscribes: isRecord(capabilities.resources) && capabilities.resources.subscribe === true,
+    info: named ? info : undefined,
+    instructions: typeof result.instructions === "string" ? result.instructions : undefined,
+  };
+}
+
+/** Tasks of modern servers are another protocol than those of 2025-11-25. */
+function withoutTasks({ tasks: _tasks, extensions, ...capabilities }: Json): Json {
+  if (!isRecord(extensions)) return capabilities;
+  const { [TASKS]: _extension, ...others } = extensions;
+  return Object.keys(others).length > 0 ? { ...capabilities, extensions: others } : capabilities;
+}
+
+/** Of -32022 (MCP 2026-07-28, Versioning): what the server speaks in place of what this proxy does. */
+function otherVersions(data: unknown): string | undefined {
+  const supported: unknown = isRecord(data) ? data.supported : undefined;
+  if (!Array.isArray(supported)) return undefined;
+  const isModern = (one: unknown) => typeof one === "string" && /^[\d-]{10}$/.test(one) && eraOf(one) === "modern";
+  const modern = supported.filter(isModern);
+  return modern.length > 0 && !modern.includes(MODERN) ? `It speaks ${modern.join(", ")} only.` : undefined;
+}
