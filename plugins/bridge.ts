@@ -44,8 +44,8 @@ export function bridge(options: BridgeOptions = {}): Plugin {
         made.push(own);
       }
       app.health((mount) => {
-        const { host, toModern } = mount.get(slot)!;
-        return { ...host.eras.report(), legacyClients: toModern.report() };
+        const { host, toModern, toLegacy } = mount.get(slot)!;
+        return { ...host.eras.report(), legacyClients: toModern.report(), modernClients: toLegacy.report() };
       });
       app.every(1000, () => {
         for (const { toModern, toLegacy } of made) {

@@ -1,7 +1,8 @@
 /** What the doctor finds, and what to do about it. Sentences for people; nothing in the advice comes from a server. */
 import { isLoopbackHost } from "../public-url.ts";
 import type { Probe } from "../probe.ts";
-import type { Json, ServerConfig } from "../types.ts";
+import type { Era, Json, ServerConfig } from "../types.ts";
+import type { Edge } from "./edges.ts";
 
 /** One server, as the doctor saw it. */
 export interface Diagnosis {
@@ -13,6 +14,10 @@ export interface Diagnosis {
   reason?: string;
   transport: Probe["transport"] | "stdio";
   era?: Probe["verdict"];
+  /** All that it speaks; `era` is the latest of them. */
+  eras?: readonly Era[];
+  /** How each kind of clients is served. */
+  clients?: readonly Edge[];
   version?: string;
   serverInfo?: Json;
   /** `none`: it asked for no credential · `accepted`: that of the configuration · `callers`: they log in at the server · `refused`: see the advice. */

@@ -1,5 +1,6 @@
 /** A proxy as data: what `--json` prints. Members are added, never renamed. */
 import type { Penstock } from "../app.ts";
+import { type Edge, configuredEras, edgesOf } from "./edges.ts";
 import { HOOK_NAMES, compileHooks, orderPlugins } from "../hooks.ts";
 import type { MessageHook, PenstockConfig, Plugin } from "../types.ts";
 
@@ -52,12 +53,21 @@ export function describeProxy(penstock: Penstock, config: PenstockConfig): Recor
       upstream: mount.upstream,
       paths: mount.paths,
       ssePaths: mount.ssePaths,
+      transport: mount.transport,
+      era: mount.era,
+      clients: edgesOfMount(mount),
       plugins: mount.plugins.map((plugin) => ({ name: plugin.name, hooks: hookNames(plugin) })),
       hooks: hookOrder(mount.plugins),
     })),
     hooks: proxyHooks(penstock, config),
     routes: describeRoutes(penstock),
   };
+}
+
+/** How each kind of clients is served, as far as that is known without asking. */
+export function edgesOfMount({ transport, era, plugins, ssePaths }: Penstock["mounts"][number]): Edge[] {
+  const isBridged = plugins.some(({ name }) => name === "bridge");
+  return edgesOf(transport, configuredEras({ era, transport }), isBridged, ssePaths.length > 0);
 }
 
 /** Hooks that belong to the proxy and to no mount, in the order of their calls. */

@@ -5,9 +5,10 @@ import { discard } from "../body/body.ts";
 import { isRecord } from "../body/message.ts";
 import { LATEST_LEGACY, META, MODERN } from "../era.ts";
 import { type Probe, probeServer } from "../probe.ts";
-import type { App, Message, Mount, Plugin, ServerConfig } from "../types.ts";
+import type { App, Era, Message, Mount, Plugin, ServerConfig } from "../types.ts";
 import { VERSION } from "../version.ts";
 import { type Diagnosis, SPEAKS_HTTP, adviceFor } from "./advice.ts";
+import { edgesOf } from "./edges.ts";
 
 /** Times in milliseconds. */
 export interface DoctorLimits {
@@ -33,7 +34,13 @@ export function doctorPlugin(): { plugin: Plugin; app(): App } {
 }
 
 /** Never rejects. */
-export async function diagnose(app: App, mount: Mount, config: ServerConfig, limits: DoctorLimits): Promise<Diagnosis> {
+export async function diagnose(
+  app: App,
+  mount: Mount,
+  config: ServerConfig,
+  limits: DoctorLimits,
+  isBridged: boolean,
+): Promise<Diagnosis> {
   const call: Call = (request) => app.call(mount, request, { reason: "doctor", probe: true });
   const probe = await examine(call, mount, config, limits.probe);
   const { verdict } = probe;
@@ -52,6 +59,8 @@ export async function diagnose(app: App, mount: Mount, config: ServerConfig, lim
     latencyMs: probe.latencyMs,
   };
   if (found.state === "healthy") {
+    found.eras = await erasOf(call, mount, probe, limits.probe);
+    found.clients = edgesOf(mount.transport, found.eras, isBridged, mount.ssePaths.length > 0);
     if (!isRecord(probe.capabilities?.tools)) found.tools = 0;
     else {
       const listed = await countTools(call, probe, limits.list);
@@ -61,6 +70,13 @@ export async function diagnose(app: App, mount: Mount, config: ServerConfig, lim
   }
   if (found.state !== "healthy") found.stderr = lastLines(app.report(mount).stdio);
   return { ...found, advice: adviceFor(found, config) };
+}
+
+/** A modern server may have kept its legacy clients. */
+async function erasOf(call: Call, { transport }: Mount, { verdict }: Probe, timeout: number): Promise<Era[]> {
+  if (verdict !== "modern") return ["legacy"];
+  const again = await probeServer(call, { timeout, transport, known: "legacy", push: false });
+  return again.verdict === "legacy" ? ["legacy", "modern"] : ["modern"];
 }
 
 /** What a server wrote that was started by a command: the end of it says why. */

@@ -1,7 +1,8 @@
 /** What the command line prints about a proxy, for people. */
 import type { Penstock } from "../app.ts";
 import type { PenstockConfig } from "../types.ts";
-import { type MessageHookReport, describeRoutes, hookNames, hookOrder, proxyHooks } from "./describe.ts";
+import { describeEdge } from "./edges.ts";
+import { type MessageHookReport, describeRoutes, edgesOfMount, hookNames, hookOrder, proxyHooks } from "./describe.ts";
 
 type ReportedMount = Penstock["mounts"][number];
 
@@ -49,6 +50,12 @@ export function listPaths(penstock: Penstock, origin = ""): string {
 export function listPlugins(mount: ReportedMount): string {
   const rows = mount.plugins.map((plugin, i) => [`${i + 1}.`, plugin.name, hookNames(plugin).join(", ")]);
   return `Plugins of '${mount.server}' (requests pass top to bottom, answers bottom to top):\n${rows.length > 0 ? columns(rows) : "  none"}`;
+}
+
+/** Which clients a server is served to as they are, and which ones are translated for. */
+export function listClients(mount: ReportedMount): string {
+  const lines = edgesOfMount(mount).map((edge) => `  ${describeEdge(edge)}`);
+  return `Clients of '${mount.server}', by the revisions that they speak (${mount.transport}, era: ${mount.era}):\n${lines.join("\n")}`;
 }
 
 /** Who is called at each hook of a mount, first to last. Hooks that nobody has are left out. */

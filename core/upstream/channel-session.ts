@@ -25,10 +25,11 @@ export interface PostOptions {
 
 /** Progress tokens of tasks, whose requests have long been answered. */
 const MAX_TOKENS = 256;
+const LOG_LEVEL = "io.modelcontextprotocol/logLevel";
 const UP = {
   id: true,
   method: true,
-  params: { requestId: true, task: true, _meta: { progressToken: true } },
+  params: { requestId: true, task: true, _meta: { progressToken: true, [LOG_LEVEL]: true } },
 } as const;
 
 export class ChannelSession {
@@ -157,7 +158,8 @@ export class ChannelSession {
         stream: own?.stream ?? timeouts.stream,
         total: own?.total ?? 0,
       },
-      streams: takesStreams(headers),
+      // In which era a server refuses a handshake is found out from the whole answer.
+      streams: method !== "initialize" && takesStreams(headers),
       head,
       onEnd: (how) => {
         channel.remove(pending);
@@ -182,6 +184,7 @@ export class ChannelSession {
       idText,
       method,
       token: token && text.toString("utf8", ...token),
+      logs: members.has(`params._meta.${LOG_LEVEL}`),
       session: this,
       call,
     };

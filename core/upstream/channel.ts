@@ -52,6 +52,8 @@ export interface Pending {
   readonly method: string;
   /** The client's progress token, as it wrote it. */
   readonly token: string | undefined;
+  /** It wants to be told what the server logs meanwhile (MCP 2026-07-28, Logging). */
+  readonly logs: boolean;
   readonly session: ChannelSession;
   readonly call: PendingAnswer;
 }
@@ -239,17 +241,21 @@ export class Channel {
     else if (sessions.length > 0 && method === "notifications/resources/updated")
       for (const session of sessions.filter(({ subscribes }) => subscribes)) session.tellAll(text);
     else {
-      const only = this.#onlyCall();
+      const only = this.#onlyCall(method === "notifications/message");
       if (only?.call.listens) only.call.push([text]);
       else this.#drop(`${method}, which could be anybody's`);
     }
   }
 
-  /** The one request that runs, if there is one. What comes on a subscription names it. */
-  #onlyCall(): Pending | undefined {
+  /**
+   * The one request that runs, if there is one. What comes on a subscription names it; what is logged (MCP 2026-07-28, Logging)
+   * belongs to a request that asked for it.
+   */
+  #onlyCall(isLogged: boolean): Pending | undefined {
     let only: Pending | undefined;
     for (const pending of this.#calls.values()) {
       if (pending.method === "subscriptions/listen") continue;
+      if (isLogged && this.options.kind === "modern" && !pending.logs) continue;
       if (only) return undefined;
       only = pending;
     }

@@ -45,10 +45,16 @@ export class Restarts {
     this.#inARow = 0;
   }
 
-  /** A process ended by itself, or could not be started. */
-  exited(): void {
+  /**
+   * A process ended by itself, or could not be started.
+   *
+   * @param startedAt by `performance.now()`
+   */
+  exited(startedAt: number): void {
     const now = performance.now();
     this.total++;
+    // Those that ran side by side and went down together failed once: none of them was started again.
+    if (startedAt < (this.#exits.at(-1) ?? 0)) return;
     const recent = this.#exits.filter((at) => now - at < WINDOW);
     if (recent.length === 0) this.#inARow = 0;
     this.#exits = [...recent, now];

@@ -37,6 +37,7 @@ export class Worker {
   readonly #process: ServerProcess;
   readonly #onOver: () => void;
   readonly #forgetExit: () => void;
+  readonly #startedAt = performance.now();
   #lastUse = performance.now();
   /** It has written a message: it could be started. */
   #speaks = false;
@@ -65,7 +66,7 @@ export class Worker {
         },
       );
     } catch (cause) {
-      context.restarts.exited();
+      context.restarts.exited(this.#startedAt);
       throw new ProxyError("SERVER_START_FAILED", { server, cause });
     }
     this.channel = new Channel({ server, link: this.#process, log, deadlines, timeouts, kind });
@@ -122,7 +123,7 @@ export class Worker {
     const { server, host, restarts, stderr } = this.#context;
     const busy = this.channel.pending;
     // Some legacy servers end when they are spoken to in 2026-07-28: that is an answer, and no fault.
-    if (this.#speaks || this.kind !== "modern") restarts.exited();
+    if (this.#speaks || this.kind !== "modern") restarts.exited(this.#startedAt);
     const last = stderr.last.at(-1);
     const detail = `pid ${this.#process.pid ?? "?"} ${how}, ${busy} requests under way${last ? `; last on stderr: ${last}` : ""}`;
     host.log.warn(() => `${server}: its process ${detail}`);

@@ -75,7 +75,9 @@ export class ChangeFilter {
 
   /** "The URI may be a sub-resource of the one that was subscribed to" (MCP 2026-07-28, Subscriptions). */
   hasUri(uri: string): boolean {
-    return this.uris.some((own) => uri === own || (uri.startsWith(own) && /[/?#]$/.test(uri.slice(0, own.length + 1))));
+    return this.uris.some(
+      (own) => uri === own || (uri.startsWith(own) && /[/?#]/.test(`${own.at(-1)}${uri[own.length]}`)),
+    );
   }
 
   /** One notification for each thing: what happened while nobody listened is not known. */

@@ -7,13 +7,15 @@ import {
   ProxyError,
   type Receiver,
   type Source,
+  findElements,
   findMembers,
   isEventStream,
+  onOneLine,
   parseEvent,
   sourceOf,
 } from "../../core/index.ts";
 
-/** One message of a server: its text, and in outline what it is. */
+/** One message of a server: its text, on one line, and in outline what it is. */
 export class ServerMessage {
   readonly text: Buffer;
   readonly kind: Kind;
@@ -149,7 +151,13 @@ export class MessageReader implements Receiver {
   }
 
   #take(text: Buffer): void {
-    const message = ServerMessage.read(text);
-    if (message) this.#taker.message(message);
+    // What is sent on as an event has one line.
+    const message = ServerMessage.read(onOneLine(text));
+    if (message) return this.#taker.message(message);
+    // MCP 2025-03-26 has batches.
+    for (const [from, to] of findElements(text) ?? []) {
+      const element = ServerMessage.read(text.subarray(from, to));
+      if (element) this.#taker.message(element);
+    }
   }
 }

@@ -156,6 +156,13 @@ describe("the form of an answer", () => {
     expect(await textOf(answer)).toBe('event: message\ndata: {"jsonrpc":"2.0","id":5,"result":{}}\n\n');
   });
 
+  test("JSON for a handshake, however late it comes: its end says of which era the server is", async () => {
+    const { channel, says } = channelFor();
+    const answer = post(channel.open(), request("0", "initialize"));
+    setTimeout(() => says({ jsonrpc: "2.0", id: 1, error: { code: -32022, message: "no" } }), 1100);
+    expect(typeOf(await within(answer, "the head of the answer"))).toBe("application/json");
+  });
+
   test("JSON for a client that takes nothing else, without what came before", async () => {
     const { channel, says } = channelFor();
     const answer = post(channel.open(), request("5"), { accept: "application/json" });
@@ -290,6 +297,23 @@ describe("the end of a request", () => {
     expect([sent.entries.length, channel.pending]).toEqual([1, 1]);
     says(result(1));
     expect(channel.pending).toBe(0);
+  });
+
+  test("what a modern server logs is of the request that asked for it, and of none where two did", async () => {
+    const { channel, says } = channelFor("modern");
+    const logs = '{"_meta":{"io.modelcontextprotocol/logLevel":"info"}}';
+    const note = (n: number) => says({ jsonrpc: "2.0", method: "notifications/message", params: { n } });
+    const [session, other] = [channel.open(), channel.open()];
+    const quiet = [post(session, request("1", "subscriptions/listen")), post(other, request("2", "tools/call"))];
+    const asked = post(session, request("3", "tools/call", logs));
+    note(1);
+    const second = post(other, request("4", "tools/call", logs));
+    note(2);
+    for (const id of [1, 2, 3, 4]) says(result(id));
+    const heard = await textOf(await asked);
+    expect(heard).toContain('"n":1');
+    expect(heard).not.toContain('"n":2');
+    for (const answer of [...quiet, second]) expect(await textOf(await answer)).not.toContain("notifications/message");
   });
 
   test("a modern client that leaves cancels", async () => {

@@ -95,6 +95,18 @@ describe("penstock doctor", () => {
     expect(by.legacy).toMatchObject({ state: "healthy", era: "legacy", version: "2025-11-25", auth: "none", tools });
     expect(by.modern).toMatchObject({ state: "healthy", era: "modern", version: "2026-07-28", tools, advice: [] });
     expect(by.legacy!.tools).toBeGreaterThan(3);
+    expect(by.legacy).toMatchObject({
+      eras: ["legacy"],
+      clients: [
+        { clients: "2026-07-28", way: "translated", lost: expect.arrayContaining(["tasks (2025-11-25)"]) },
+        { clients: "2025-11-25 and before", way: "as they are", lost: [] },
+        { clients: "HTTP+SSE (2024-11-05)", way: "as they are", lost: ["resumption"] },
+      ],
+    });
+    expect(by.modern).toMatchObject({
+      eras: ["modern"],
+      clients: [{ way: "as they are", lost: [] }, { way: "translated" }, { way: "translated" }],
+    });
     expect(by.dead).toMatchObject({
       state: "down",
       advice: [expect.stringMatching(/Start the server, or correct servers\.dead\.url/)],

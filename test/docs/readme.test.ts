@@ -12,7 +12,8 @@ import { runCli, startCli } from "../_harness/proxy.ts";
 import { checkConfig } from "../../core/config.ts";
 import { DENO_FLAGS } from "../_harness/runtimes.ts";
 import { testScope } from "../_harness/scope.ts";
-import { startLegacyServer } from "../_harness/servers.ts";
+import { connectV1, connectV2 } from "../_harness/clients.ts";
+import { startLegacyServer, startModernServer } from "../_harness/servers.ts";
 import { INITIALIZE } from "../_harness/sse-client.ts";
 import { rawStdio } from "../_harness/stdio-client.ts";
 
@@ -58,6 +59,7 @@ it("has no block that these tests do not know", () => {
     "embedded.mjs",
     "claude_desktop_config.json",
     "penstock.config.json",
+    "eras.config.json",
   ];
   const unknown = blocks.filter(
     ({ language, label, code }) => language !== "text" && !labels.includes(label) && !known.includes(code),
@@ -136,6 +138,25 @@ it("shows what the start prints, and its curl commands do what it says", async (
   const { stdout: events } = await run("sh", ["-c", slow!]);
   expect(events.match(/notifications\/progress/g)!.length).toBeGreaterThan(2);
   expect(events).toMatch(/"id":2/);
+});
+
+it("lets a new client use an old server, and an old client a new one", async () => {
+  const old = await use(startLegacyServer());
+  const modern = await use(startModernServer());
+  const recipe = labelled("eras.config.json");
+  await inFolder(async (folder) => {
+    const file = join(folder, "eras.json");
+    writeFileSync(
+      file,
+      recipe.replace("https://old.example.com/mcp", old.url).replace("https://new.example.com/mcp", modern.url),
+    );
+    await using cli = await startCli(["--config", file, "--port", "0"]);
+    const echo = { name: "echo", arguments: { text: "across" } };
+    await using newClient = await connectV2(`${cli.url}/old/mcp`, { mode: "modern" });
+    expect(JSON.stringify(await newClient.client.callTool(echo))).toContain("across");
+    await using oldClient = await connectV1(`${cli.url}/new/mcp`);
+    expect(JSON.stringify(await oldClient.client.callTool(echo))).toContain("across");
+  });
 });
 
 it("has an entry for a desktop client that works", async () => {

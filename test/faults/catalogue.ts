@@ -35,6 +35,7 @@ export const CATALOGUE: Readonly<Record<string, string>> = {
   "SE-07": "hundreds of sessions that nobody uses",
   "SE-08": "handshakes that are refused or given up",
   "SE-09": "event ids: foreign, forged, ancient; connections that break, also while the response completes",
+  "SE-10": "clients that leave or cancel, servers that go down, in every pair of eras",
   "AU-01": "a client's credentials, with several servers",
   "AU-03": "every route with every method, without credentials",
   "AU-04": "Host and Origin: strangers, look-alikes, duplicates, preflights",

@@ -6,7 +6,7 @@ import { sseRelay, standard, timeout } from "../_harness/plugins.ts";
 import { startCli, startProxy } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
 import { methodOf, scripted } from "../_harness/scripted.ts";
-import { startChangingModern } from "../_harness/servers.ts";
+import { startChangingLegacy, startChangingModern } from "../_harness/servers.ts";
 import { CHANGING } from "../_harness/stdio.ts";
 import { SSE_HEAD, call, chunk, front, post } from "../_harness/wire.ts";
 import { folderWith } from "../core/files.ts";
@@ -126,23 +126,31 @@ describe("over stdio", () => {
     const listening = await one.client.listen(TOOLS);
     await change(one, "exit").catch(() => {});
     expect(await listening.closed).toBe("remote");
-    await one.client.listen(TOOLS);
   });
 });
 
 test("a stop of the proxy completes every stream, with the id as the client wrote it", async () => {
   const { server } = await scripted(() => SSE_HEAD + acknowledged("12345678901234567890"));
   await use(server);
-  const servers = { raw: { url: `${server.url}/mcp`, path: "/mcp", ...MODERN }, stdio: { ...CHANGING, ...MODERN } };
+  const legacy = await use(startChangingLegacy());
+  const servers = {
+    raw: { url: `${server.url}/mcp`, path: "/mcp", ...MODERN },
+    stdio: { ...CHANGING, ...MODERN },
+    legacy: { url: legacy.url },
+  };
   const cwd = folderWith({ "penstock.config.json": { servers } });
   const cli = await use(startCli(["--port", "0"], { cwd, runs: true }));
   const client = await use(rawClient(cli.port));
   client.send(listen("12345678901234567890"));
   await client.receive(/acknowledged/);
-  const sdk = await use(connectV2(`${cli.url}/stdio/mcp`));
-  const listening = await sdk.client.listen(TOOLS);
+  const ends: Promise<string>[] = [];
+  for (const name of ["stdio", "legacy"]) {
+    const sdk = await use(connectV2(`${cli.url}/${name}/mcp`, { mode: "modern" }));
+    ends.push((await sdk.client.listen(TOOLS)).closed);
+  }
   cli.kill("SIGTERM");
-  expect(await listening.closed).toBe("graceful");
+  expect(await Promise.all(ends)).toEqual(["graceful", "graceful"]);
+  await legacy.request(({ method }) => method === "DELETE");
   await cli.exited;
   const { body, complete } = client.response();
   expect(complete).toBe(true);

@@ -3,13 +3,12 @@ import { describe, expect, test } from "vitest";
 import { type V2Options, connectV2 } from "../_harness/clients.ts";
 import { type ParsedRequest, type RawConnection, rawClient } from "../_harness/peers.ts";
 import { bridge, standard } from "../_harness/plugins.ts";
-import { startCli, startProxy } from "../_harness/proxy.ts";
+import { startProxy } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
 import { idOf, methodOf, scripted } from "../_harness/scripted.ts";
 import { type ChangingServer, startChangingLegacy } from "../_harness/servers.ts";
 import { CHANGING } from "../_harness/stdio.ts";
 import { SSE_HEAD, call, chunk, front, jsonAnswer, post } from "../_harness/wire.ts";
-import { folderWith } from "../core/files.ts";
 
 const use = testScope();
 const KEY = "io.modelcontextprotocol/subscriptionId";
@@ -64,6 +63,20 @@ describe("the SDK's client", () => {
     await expect.poll(() => told).toBe(1);
   });
 
+  test("with the client's own credential", async () => {
+    const server = await use(startChangingLegacy());
+    const one = { url: server.url, auth: "passthrough", path: "/mcp", ...LEGACY };
+    const proxy = await use(startProxy({ servers: { one }, plugins: standard() }));
+    const headers = { authorization: "Bearer its-own" };
+    const { client } = await use(connectV2(`${proxy.url}/mcp`, { ...pinned, headers }));
+    await client.listen({ resourceSubscriptions: [A] });
+    await client.close();
+    await server.subscribed("-", A);
+    expect(server.requests.map((request) => request.headers.authorization)).toEqual(
+      server.requests.map(() => "Bearer its-own"),
+    );
+  });
+
   test("over stdio, also where it can be asked; what a call brings about is told on the subscription", async () => {
     const proxy = await use(startProxy({ servers: { one: { ...STDIO, ...LEGACY } }, plugins: standard() }));
     const capabilities = { elicitation: {} };
@@ -106,17 +119,6 @@ describe("the SDK's client", () => {
     await server.change("tools");
     await expect.poll(() => notifications.length).toBe(3);
     expect(server.requests.filter(({ body }) => methodIn(body) === "resources/subscribe")).toHaveLength(1);
-  });
-
-  test("a stop of the proxy completes it", async () => {
-    const server = await use(startChangingLegacy());
-    const cwd = folderWith({ "penstock.config.json": { servers: { one: { url: server.url } } } });
-    const cli = await use(startCli(["--port", "0"], { cwd }));
-    const { client } = await use(connectV2(`${cli.url}/one/mcp`, pinned));
-    const listening = await client.listen({ resourceSubscriptions: [A] });
-    cli.kill("SIGTERM");
-    expect(await listening.closed).toBe("graceful");
-    await server.request(({ method }) => method === "DELETE");
   });
 });
 

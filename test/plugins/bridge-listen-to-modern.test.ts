@@ -1,6 +1,6 @@
 /** Changes of a modern server, as legacy clients are told of them: on the stream of their GET. */
 import { describe, expect, test } from "vitest";
-import { type ConnectedV1, type ConnectedV2, connectV1, connectV2 } from "../_harness/clients.ts";
+import { type ConnectedV1, type ConnectedV2, connectSse, connectV1, connectV2 } from "../_harness/clients.ts";
 import { type RawConnection, gate, rawClient } from "../_harness/peers.ts";
 import { bridge, standard } from "../_harness/plugins.ts";
 import { startProxy } from "../_harness/proxy.ts";
@@ -39,6 +39,20 @@ describe("SDK clients", () => {
     await server.change("file:///a");
     await expect.poll(() => notifications.length).toBe(5);
     expect(notifications.slice(3).map(({ params }) => params)).toEqual([{ uri: "file:///b" }, { uri: "file:///a" }]);
+  });
+
+  test("over HTTP+SSE, with the client's own credential", async () => {
+    const server = await use(startChangingModern());
+    const one = { url: server.url, auth: "passthrough", ...MODERN };
+    const proxy = await use(startProxy({ servers: { one }, plugins: standard() }));
+    const headers = { authorization: "Bearer its-own" };
+    const { client, notification } = await use(connectSse(`${proxy.url}/one/sse`, { headers }));
+    await client.subscribeResource({ uri: "file:///a" });
+    await server.change("file:///a");
+    await notification(UPDATED);
+    expect(server.requests.map((request) => request.headers.authorization)).toEqual(
+      server.requests.map(() => "Bearer its-own"),
+    );
   });
 
   test("over stdio: two of them, over one process", async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type ConnectedV2, connectV2 } from "../_harness/clients.ts";
 import { gate } from "../_harness/peers.ts";
-import { standard } from "../_harness/plugins.ts";
+import { bridge, standard } from "../_harness/plugins.ts";
 import { startProxy } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
 import { type AskingKind, startAskingServer } from "../_harness/servers/asking.ts";
@@ -11,10 +11,14 @@ const use = testScope();
 const ALL = { elicitation: { form: {}, url: {} }, sampling: {}, roots: {} };
 
 /** A client of the v2 SDK that answers whatever it is asked, in front of a server of the v1 SDK. */
-async function connected(kind: AskingKind, mode: "auto" | "modern" = "modern"): Promise<ConnectedV2> {
+async function connected(
+  kind: AskingKind,
+  mode: "auto" | "modern" = "modern",
+  plugins: unknown = standard(),
+): Promise<ConnectedV2> {
   const server = await use(startAskingServer(kind));
   const servers = { one: { ...server.config, era: "legacy", path: "/mcp" } };
-  const proxy = await use(startProxy({ servers, plugins: standard() }));
+  const proxy = await use(startProxy({ servers, plugins }));
   return use(
     connectV2(`${proxy.url}/mcp`, {
       mode,
@@ -98,6 +102,12 @@ describe.each<AskingKind>(["http", "sse", "stdio"])("a client of 2026-07-28 and 
     await failed;
     await expect.poll(async () => JSON.parse(await call(peer, "events"))).toEqual(["cancelled"]);
   });
+});
+
+test("calls that ask wait for one another where there may be no more processes", async () => {
+  const peer = await connected("stdio", "modern", [bridge({ maxLeases: 1 })]);
+  const answers = await Promise.all([call(peer, "form"), call(peer, "form-aside"), call(peer, "roots")]);
+  expect(answers.map((text) => JSON.parse(text))).toEqual([FORM, FORM, ROOTS]);
 });
 
 test("a legacy server without sessions is used as it is", async () => {

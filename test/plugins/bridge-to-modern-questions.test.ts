@@ -210,7 +210,10 @@ describe("bounds", () => {
     ).connection.closed;
   });
 
-  test("a server that asks a client that left is told nothing, and asked no more", async () => {
+  test.each([
+    ["asks", inputRequired({ a: ROOTS })],
+    ["puts off", inputRequired(undefined, "later")],
+  ])("a server that %s a client that left is not asked again", async (_what, result) => {
     let asked: Asked | undefined;
     const { open, seen, methods } = await pair((one) => {
       if (one.message.method !== "tools/call") return one.result('{"prompts":[]}');
@@ -223,8 +226,10 @@ describe("bounds", () => {
     await call.heard("notifications/progress");
     call.leave();
     await client.post({ id: 2, method: "prompts/list" });
-    asked!.respond(inputRequired({ a: ROOTS }));
+    asked!.respond(result);
     await client.post({ id: 3, method: "prompts/list" });
+    // A retry would come after 250 ms.
+    await new Promise((resolve) => setTimeout(resolve, 300));
     expect(methods().filter((method) => method === "tools/call")).toHaveLength(1);
   });
 });
@@ -253,15 +258,14 @@ test("a session is asked by its own calls only, and answers for itself only", as
   expect(told(await call.response())).toEqual({ inputResponses: { a: { roots: [] } } });
 });
 
-test("a failure after the first round stays on the stream, and is not tried again", async () => {
+test.each([
+  ["breaks", (asked: Asked) => asked.connection.reset()],
+  ["has no time", (asked: Asked) => asked.error(-32603, "503 Service Unavailable")],
+  ["wants to know the caller", (asked: Asked) => asked.error(-32603, "401 Unauthorized")],
+])("a server that %s after the first round: -32603 on the stream, and it is not tried again", async (_what, fail) => {
   let calls = 0;
-  const { open } = await pair(
-    (asked) => {
-      if (calls++ === 0) asked.json(inputRequired({ a: ROOTS }));
-      else asked.connection.reset();
-    },
-    { plugins: standard() },
-  );
+  const serve: Serve = (asked) => (calls++ === 0 ? asked.json(inputRequired({ a: ROOTS })) : fail(asked));
+  const { open } = await pair(serve, { plugins: standard() });
   const client = await open({ capabilities: ALL });
   const call = await client.stream({ id: 1, method: "prompts/get", params: { name: "p" } });
   await client.post({ id: (await call.heard("roots/list")).id, result: { roots: [] } });

@@ -1,7 +1,7 @@
 /** What a legacy client's messages become at a modern server, and what the server's become, byte for byte (MCP 2026-07-28). */
 import { describe, expect, test } from "vitest";
 import { gate } from "../_harness/peers.ts";
-import { standard } from "../_harness/plugins.ts";
+import { apiKeys, bridge, standard } from "../_harness/plugins.ts";
 import { startProxy } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
 import { type Asked, LegacyClient, modernPair, toolCall } from "./bridge-to-modern-fixture.ts";
@@ -184,6 +184,18 @@ describe("a session", () => {
     expect((await client.plain("DELETE")).status).toBe(404);
   });
 
+  test("is of the caller that began it", async () => {
+    const plugins = [apiKeys({ keys: { anna: "key-of-anna-0123456789", ben: "key-of-ben-0123456789" } }), bridge()];
+    const { visitor } = await modernPair(use, () => {}, { plugins });
+    const by = (name: string) => ({ authorization: `Bearer key-of-${name}-0123456789` });
+    const client = visitor();
+    const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "old", version: "1" } };
+    const { headers } = await client.post({ id: 0, method: "initialize", params }, by("anna"));
+    client.session = headers.get("mcp-session-id")!;
+    expect((await client.post({ id: 1, method: "ping" }, by("ben"))).status).toBe(404);
+    expect((await client.post({ id: 1, method: "ping" }, by("anna"))).status).toBe(200);
+  });
+
   test("ends with what is under way", async () => {
     const { open, seen } = await modernPair(use, (asked) => asked.progress(1));
     const client = await open();
@@ -228,16 +240,20 @@ describe("a result", () => {
     expect(text).toBe(`{"jsonrpc":"2.0","id":1,"result":{${rest}}}`);
   });
 
-  test("over several lines becomes one event, where others went before it", async () => {
+  test("over several lines becomes one event, where others went before it, and so do those", async () => {
     const { open } = await modernPair(use, (asked) => {
-      asked.progress(1);
-      asked.event(`{"jsonrpc":"2.0",\ndata: "id":${asked.idText},\ndata: "result":{"content":[]}}`);
+      asked.event(
+        '{"jsonrpc":"2.0","method":"notifications/message",\ndata: "params":{"level":"info",\ndata: "data":"x"}}',
+      );
+      asked.event(`{"jsonrpc":"2.0",\ndata: "id":${asked.idText},\ndata: "result":{"content":[\ndata: ]}}`);
       asked.end();
     });
     const client = await open();
-    const { messages, message } = await client.post(toolCall(1, "t", {}, { progressToken: 1 }));
-    expect(messages).toHaveLength(2);
-    expect(message).toEqual({ jsonrpc: "2.0", id: 1, result: { content: [] } });
+    const { messages } = await client.post(toolCall(1, "t"));
+    expect(messages).toEqual([
+      { jsonrpc: "2.0", method: "notifications/message", params: { level: "info", data: "x" } },
+      { jsonrpc: "2.0", id: 1, result: { content: [] } },
+    ]);
   });
 
   test.each([
@@ -444,6 +460,35 @@ describe("a client", () => {
     const { messages } = await client.post(toolCall(1, "t", {}, { progressToken: "p" }));
     expect(messages.map(({ params }) => params?.progress)).toEqual([1, 3, 4, undefined]);
   });
+});
+
+test("a server that goes back to a legacy revision: one call fails, and from then on nothing is translated", async () => {
+  let isModern = true;
+  const INITIALIZED = '{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"old","version":"1"}}';
+  const serve = (asked: Asked) => {
+    const { method } = asked.message;
+    if (isModern && method === "initialize")
+      return asked.error(-32022, "400 Bad Request", ',"data":{"supported":["2026-07-28"]}');
+    if (isModern && method === "server/discover")
+      return asked.result(
+        '{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{},"ttlMs":0,"cacheScope":"private"}',
+      );
+    if (isModern) return asked.result('{"resultType":"complete","prompts":[]}');
+    if (asked.meta("protocolVersion") !== undefined)
+      return asked.error(-32022, "400 Bad Request", ',"data":{"supported":["2025-11-25"]}');
+    if (method === "initialize") return asked.json(`"result":${INITIALIZED}`, "200 OK", "mcp-session-id: own\r\n");
+    if (asked.message.id === undefined)
+      return void asked.connection.send("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n");
+    if (asked.request.headers["mcp-session-id"] !== "own") return asked.error(-32001, "404 Not Found");
+    asked.result('{"prompts":[{"name":"old"}]}');
+  };
+  const { open } = await modernPair(use, serve, { discovers: true, plugins: standard(), server: { era: "auto" } });
+  const client = await open();
+  const list = async () => (await client.post({ id: 1, method: "prompts/list" })).message;
+  expect((await list())!.result).toEqual({ prompts: [] });
+  isModern = false;
+  expect((await list())!.error).toMatchObject({ code: -32603, message: expect.stringContaining("Call again") });
+  expect((await list())!.result).toEqual({ prompts: [{ name: "old" }] });
 });
 
 test("a restart of the proxy ends no session, where the plugin `sessions` keeps them", async () => {

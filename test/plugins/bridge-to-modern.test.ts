@@ -44,14 +44,15 @@ async function serve(transport: "http" | "stdio") {
   return use(closeable({ url: http.url, requests: http.requests, close }));
 }
 
-/** @param server its configuration */
+/** A client through a proxy, or through one that it starts itself. @param server its configuration */
 async function connect(kind: "http" | "sse" | "stdio", server: object, options = ALL): Promise<ConnectedOver> {
-  const one = { ...server, path: "/mcp", ssePath: "/sse", era: "modern" };
+  if (kind === "stdio") {
+    const { command, args, env } = cliCommand(["connect", (server as { url: string }).url]);
+    return use(connectOver(new StdioClientTransport({ command, args, env }), options));
+  }
+  const one = { ...server, path: "/mcp", ssePath: "/sse" };
   const { url } = await use(startProxy({ servers: { one: one as never }, plugins: standard() }));
-  if (kind === "sse") return use(connectSse(`${url}/sse`, options));
-  if (kind === "http") return use(connectV1(`${url}/mcp`, options));
-  const { command, args, env } = cliCommand(["connect", `${url}/mcp`]);
-  return use(connectOver(new StdioClientTransport({ command, args, env }), options));
+  return use(kind === "sse" ? connectSse(`${url}/sse`, options) : connectV1(`${url}/mcp`, options));
 }
 
 describe.each([
@@ -115,9 +116,7 @@ test("a client that declared nothing is asked nothing", async () => {
 
 test("a v2 client in its legacy mode is served as well", async () => {
   const server = await serve("http");
-  const proxy = await use(
-    startProxy({ servers: { one: { ...server, path: "/mcp", era: "modern" } as never }, plugins: standard() }),
-  );
+  const proxy = await use(startProxy({ servers: { one: { ...server, path: "/mcp" } as never }, plugins: standard() }));
   const { client } = await use(connectV2(`${proxy.url}/mcp`, { mode: "legacy" }));
   expect(text(await client.callTool({ name: "count", arguments: { n: 2 } }))).toBe("counted 2");
 });

@@ -7,7 +7,7 @@ import type { PenstockConfig } from "../../types.ts";
 import { type Args, builtIn, jsonArg, listenArgs, sourceArgs } from "../args.ts";
 import { describeProxy, describeRoutes } from "../describe.ts";
 import type { Output } from "../output.ts";
-import { listHooks, listMounts, listPaths, listPlugins, listProxyHooks } from "../report.ts";
+import { listClients, listHooks, listMounts, listPaths, listPlugins, listProxyHooks } from "../report.ts";
 import { version } from "../runtime.ts";
 import { listenOptions, loadSources } from "../sources.ts";
 
@@ -25,7 +25,7 @@ export function checkCommand(output: Output): CommandDef {
         const parts = [
           listMounts(penstock),
           listPaths(penstock),
-          ...penstock.mounts.map((mount) => `${listPlugins(mount)}\n\n${listHooks(mount)}`),
+          ...penstock.mounts.map((mount) => `${listClients(mount)}\n\n${listPlugins(mount)}\n\n${listHooks(mount)}`),
           listProxyHooks(penstock, config),
           "The configuration is valid.",
         ];

@@ -1,9 +1,10 @@
 /** `penstock doctor`: every server of the configuration is asked what it is and what it lists; nothing listens. */
 import { type CommandDef, defineCommand } from "citty";
-import { createPenstock } from "../../app.ts";
+import { type Penstock, createPenstock } from "../../app.ts";
 import { ProxyError } from "../../errors.ts";
 import { type Args, builtIn, jsonArg, sourceArgs } from "../args.ts";
 import type { Diagnosis } from "../advice.ts";
+import { describeEdge } from "../edges.ts";
 import { type DoctorLimits, diagnose, doctorPlugin } from "../diagnose.ts";
 import type { Output } from "../output.ts";
 import { askRunning, showRunning } from "../running.ts";
@@ -15,7 +16,8 @@ export function doctorCommand(output: Output): CommandDef {
     meta: {
       name: "penstock doctor",
       version,
-      description: "Asks every server what it is: reachable, transport, era, auth, push stream, tools, and what to do",
+      description:
+        "Asks every server what it is: reachable, transport, eras, which clients are translated for, auth, push stream, tools, and what to do",
     },
     args: { ...sourceArgs, "log-level": { ...sourceArgs["log-level"], default: "error" }, ...jsonArg, ...builtIn },
     run: ({ args }) => examine(args as Args, output),
@@ -39,9 +41,9 @@ async function examine(args: Args, output: Output): Promise<void> {
     // All at once: one that is slow delays nobody but itself.
     const pending = app.mounts.map((mount) => ({
       name: mount.server,
-      found: diagnose(app, mount, config.servers[mount.server]!, limits),
+      found: diagnose(app, mount, config.servers[mount.server]!, limits, isBridged(penstock, mount.server)),
     }));
-    const longest = (limits.probe * 2 + limits.list) / 1000;
+    const longest = (limits.probe * 3 + limits.list) / 1000;
     const diagnoses: Diagnosis[] = [];
     for (const { name, found } of pending) {
       output.progress(`asking ${name} (at most ${longest} s) …`);
@@ -94,17 +96,22 @@ function describe(found: Diagnosis): string {
   const rows: [string, string | undefined][] = [
     ["state", `${auth === "callers" ? "✔ healthy" : STATES[state]}${reason ? `: ${reason}` : ""}`],
     ["transport", state === "down" ? undefined : TRANSPORTS[found.transport]],
-    ["era", era && `${era}, MCP ${revision}`],
+    ["era", era && `${found.eras?.join(" and ") ?? era}, MCP ${revision}`],
     ["server", name || undefined],
     ["auth", AUTH[auth]],
     ["push", push && (push.available ? `available (${push.reason})` : `unavailable (${push.reason})`)],
     ["tools", tools?.toString()],
     ["latency", era && `${latencyMs} ms`],
+    ...(found.clients ?? []).map((edge): [string, string] => ["clients", describeEdge(edge)]),
     ...(found.stderr ?? []).map((line): [string, string] => ["stderr", line]),
     ...found.advice.map((advice): [string, string] => ["advice", advice]),
   ];
   const lines = rows.flatMap(([key, value]) => (value === undefined ? [] : [`  ${key.padEnd(9)}  ${value}`]));
   return `${server}  ${upstream}\n${lines.join("\n")}\n`;
+}
+
+function isBridged({ mounts }: Penstock, server: string): boolean {
+  return mounts.some((mount) => mount.server === server && mount.plugins.some(({ name }) => name === "bridge"));
 }
 
 function limit(name: string, fallback: number): number {

@@ -26,8 +26,13 @@ export function whyNot(
 export function inputRequest({ method, text }: ServerMessage): JsonObject {
   const request = JsonObject.empty().set("method", JSON.stringify(method));
   const params = JsonObject.read(text)?.object("params");
-  // What is done is learned by asking again, and tasks are another protocol now.
-  return params ? request.set("params", params.delete("elicitationId").delete("task")) : request;
+  if (!params) return request;
+  // That a page was visited is learned by asking again, tasks are another protocol now, and nobody can report progress.
+  params.delete("elicitationId").delete("task");
+  const meta = params.object("_meta")?.delete("progressToken");
+  if (meta && meta.keys.length > 0) params.set("_meta", meta);
+  else params.delete("_meta");
+  return request.set("params", params);
 }
 
 /** The error that says: go to these pages first (MCP 2025-11-25, Elicitation, URL Mode). @returns undefined where it names none */

@@ -13,6 +13,7 @@ import type { Caller } from "./caller.ts";
 import type { ClientSide, Head } from "./client-side.ts";
 import { KeptMessages } from "./kept-messages.ts";
 import type { LeaseCall, ServerLease } from "./lease.ts";
+import type { Sent } from "./lease-wire.ts";
 import type { ParkedCall, ParkedCalls } from "./parked-calls.ts";
 import { inputRequired } from "./results.ts";
 import { refusalOf, responseOf } from "./responses.ts";
@@ -79,12 +80,12 @@ export class BridgedCall implements LeaseCall, ParkedCall {
     return this.#context.mount.server;
   }
 
-  /** @param body the request as the server takes it */
-  start(body: Buffer, client: ClientSide, fields: Headers, timeouts: Parameters<UpstreamLeg["send"]>[4]): void {
+  /** @param sent the request as the server takes it */
+  start(sent: Omit<Sent, "id" | "method">, client: ClientSide): void {
     this.#attach(client);
     if (this.#ending) return;
     this.#isSent = true;
-    void this.#leg.send(body, this.method, String(this.id), fields, timeouts);
+    void this.#leg.send({ ...sent, id: this.id, method: this.method });
   }
 
   /** The client is back. @param answers its `inputResponses`, if there are any */
@@ -157,7 +158,7 @@ export class BridgedCall implements LeaseCall, ParkedCall {
 
   #question(message: ServerMessage): void {
     const { lease } = this;
-    const { log, parked, settings } = this.#context;
+    const { log, parked } = this.#context;
     const { idText, method } = message;
     if (method === "ping") return lease.answer(responseTo(idText!, { result: "{}" }));
     const no = whyNot(lease.caller.capabilities, message.message, this.server);
@@ -167,11 +168,9 @@ export class BridgedCall implements LeaseCall, ParkedCall {
     }
     const why = !this.isAskable
       ? `a client cannot be asked during ${this.method}`
-      : this.#rounds >= settings.maxRounds
-        ? `it has asked ${this.#rounds} times in one call`
-        : parked.hasRoom(lease.caller)
-          ? undefined
-          : "too many calls of this client wait for answers";
+      : parked.hasRoom(lease.caller)
+        ? undefined
+        : "too many calls of this client wait for answers";
     if (why !== undefined) {
       log.warn(() => `${this.server}: ${method} was refused: ${why}`);
       return lease.answer(responseTo(idText!, { error: { code: -32603, message: `Penstock: ${why}.` } }));
@@ -193,8 +192,12 @@ export class BridgedCall implements LeaseCall, ParkedCall {
   #ask(): void {
     const client = this.#client;
     if (this.#ending || !client || this.#questions.size === 0) return;
+    if (this.#rounds++ >= this.#context.settings.maxRounds) {
+      const why = `Penstock: the client was asked ${this.#rounds - 1} times for one call.`;
+      for (const question of this.#questions.values()) this.lease.answer(noAnswer(question, why));
+      return this.#questions.clear();
+    }
     this.#client = undefined;
-    this.#rounds++;
     const questions = JsonObject.empty();
     for (const [key, question] of this.#questions) questions.set(key, inputRequest(question));
     const state = this.#context.parked.park(this);

@@ -1,7 +1,7 @@
 /** The GET stream of a session: questions and notifications that belong to no request (MCP 2025-11-25, Transports). */
 import { type Answer, type Deadline, discard, isEventStream } from "../../../core/index.ts";
 import { MessageReader, type ServerMessage } from "../messages.ts";
-import type { ServerLease } from "./lease.ts";
+import type { LeaseWire } from "./lease-wire.ts";
 
 /** Between two attempts, in milliseconds: doubles up to the second. */
 const BACKOFF = [500, 30_000] as const;
@@ -18,7 +18,7 @@ export interface StreamTaker {
 }
 
 export class LeaseStream {
-  readonly #lease: ServerLease;
+  readonly #lease: LeaseWire;
   readonly #taker: StreamTaker;
   /** Whoever waits for the first answer. */
   #opened: Promise<void> | undefined;
@@ -33,7 +33,7 @@ export class LeaseStream {
   /** The server offers none. */
   isRefused = false;
 
-  constructor(lease: ServerLease, taker: StreamTaker) {
+  constructor(lease: LeaseWire, taker: StreamTaker) {
     this.#lease = lease;
     this.#taker = taker;
   }

@@ -2,30 +2,15 @@
  * A session with a legacy server, opened for the calls of one caller (MCP 2025-11-25, Lifecycle). Requests of many clients go
  * over it under ids of its own; what belongs to no request comes on its GET stream.
  */
-import {
-  type Answer,
-  type Call,
-  type ClientInfo,
-  type Json,
-  JsonObject,
-  type Message,
-  type Outline,
-  ProxyError,
-  type RequestTimeouts,
-  type UpstreamRequest,
-  ask,
-  discard,
-  isRecord,
-} from "../../../core/index.ts";
-import { type Opened, VERSION_FIELD, ownFields } from "../../_session-handshake.ts";
-import { Lease } from "../../_session-lease.ts";
+import { type Call, type ClientInfo, type Json, JsonObject } from "../../../core/index.ts";
+import type { Opened } from "../../_session-handshake.ts";
 import type { ServerMessage } from "../messages.ts";
 import { answerOutside } from "./asking.ts";
 import type { Caller } from "./caller.ts";
 import { handshake } from "./handshake.ts";
 import { LeaseStream } from "./lease-stream.ts";
+import { LeaseWire } from "./lease-wire.ts";
 import type { Leases } from "./leases.ts";
-import { LEVELS } from "./requests.ts";
 
 /** A request under way, as the session sees it. */
 export interface LeaseCall {
@@ -37,14 +22,10 @@ export interface LeaseCall {
   withdrawn(questionId: string): void;
 }
 
-/** What the proxy says by itself has this long, in milliseconds. */
-const ASIDE_MS = 30_000;
-
-export class ServerLease extends Lease<Leases> {
+export class ServerLease extends LeaseWire {
   readonly id: string = `bridge-${crypto.randomUUID().slice(0, 8)}`;
   readonly caller: Caller;
   client: ClientInfo;
-  /** The result of `initialize`. */
   result: Json;
   readonly calls = new Map<number, LeaseCall>();
   /** Requests that may be asked something, from the moment on that they were given this session. */
@@ -55,9 +36,6 @@ export class ServerLease extends Lease<Leases> {
   readonly #listeners = new Set<(message: ServerMessage) => void>();
   readonly #gapListeners = new Set<() => void>();
   #holds = 0;
-  #lastId = 0;
-  /** What its server was told: an index of {@link LEVELS}. */
-  #level: number | undefined;
 
   private constructor(leases: Leases, caller: Caller, opened: Opened, result: Json, fields: Headers) {
     super(leases, caller.principal, opened.id, true);
@@ -77,26 +55,24 @@ export class ServerLease extends Lease<Leases> {
     const call: Call = (request) => leases.app.call(leases.mount, request, { principal: caller.principal, reason });
     const [opened, result] = await handshake(leases, caller, call, fields);
     const lease = new ServerLease(leases, caller, opened, result, fields);
-    // Servers ask there as well: whoever asks before somebody listens may wait for ever.
-    if (caller.isAskable) await lease.#stream.open();
+    if (lease.#needsStream) await lease.#stream.open();
     return lease;
   }
 
+  /**
+   * Servers ask there as well: whoever asks before somebody listens may wait for ever. And where all calls have one channel, what
+   * could be of any of them goes there: without it, it would go to the newest.
+   */
+  get #needsStream(): boolean {
+    return this.caller.isAskable || this.sessions.mount.transport !== "http";
+  }
   /** Nobody uses it. */
   get isIdle(): boolean {
     return this.calls.size === 0 && this.askers === 0 && this.#holds === 0;
   }
-  /** What the server declared. */
-  get capabilities(): Json {
-    return isRecord(this.result.capabilities) ? this.result.capabilities : {};
-  }
   /** The server offers a stream for what belongs to no request. */
   get hasStream(): boolean {
     return !this.#stream.isRefused;
-  }
-
-  nextId(): number {
-    return ++this.#lastId;
   }
 
   /**
@@ -113,7 +89,7 @@ export class ServerLease extends Lease<Leases> {
       held = false;
       this.#holds--;
       this.usedAt = this.sessions.clock;
-      if (this.#holds === 0 && !this.caller.isAskable) this.#stream.close();
+      if (this.#holds === 0 && !this.#needsStream) this.#stream.close();
     };
   }
 
@@ -127,55 +103,6 @@ export class ServerLease extends Lease<Leases> {
   onGap(run: () => void): () => void {
     this.#gapListeners.add(run);
     return () => void this.#gapListeners.delete(run);
-  }
-
-  /** A request of the proxy's own. @returns the response, errors included @throws ProxyError where there is none */
-  async request(method: string, params?: Json): Promise<Message> {
-    const message: Message = { jsonrpc: "2.0", id: this.nextId(), method, ...(params && { params }) };
-    const outline: Outline = { kind: "request", method, idText: String(message.id) };
-    const send: Call = ({ body = null, signal }) =>
-      this.send({ method: "POST", headers: this.fieldsFor(), body, signal }, this.#next, outline);
-    const { response, status } = await ask(send, { message, signal: AbortSignal.timeout(ASIDE_MS) });
-    if (response) return response;
-    const { server } = this.sessions.mount;
-    throw new ProxyError("UPSTREAM_INVALID", { server, detail: `HTTP ${status} without a response to ${method}` });
-  }
-
-  /** Sends a notification or a response. @throws ProxyError when it did not arrive */
-  async post(body: Buffer | Message, kind: "notification" | "response", method?: string): Promise<void> {
-    const signal = AbortSignal.timeout(ASIDE_MS);
-    const outline: Outline = { kind, method, idText: undefined };
-    const answer = await this.send({ method: "POST", headers: this.fieldsFor(), body, signal }, this.#next, outline);
-    discard(answer);
-    if (answer.status < 300) return;
-    const { server } = this.sessions.mount;
-    throw new ProxyError("UPSTREAM_INVALID", { server, detail: `a ${kind} was answered with HTTP ${answer.status}` });
-  }
-
-  /** Sends a client's request. @throws ProxyError */
-  sendCall(
-    body: Buffer,
-    outline: Outline,
-    fields: Headers,
-    signal: AbortSignal,
-    timeouts: RequestTimeouts,
-  ): Promise<Answer> {
-    const headers = this.fieldsFor({}, fields);
-    return this.send({ method: "POST", headers, body, signal, timeouts }, this.#next, outline);
-  }
-
-  /** Opens a stream, or goes on with one. @throws ProxyError */
-  openStream(lastEventId: string | undefined, signal: AbortSignal): Promise<Answer> {
-    const headers = this.fieldsFor({ "last-event-id": lastEventId, accept: "text/event-stream" });
-    return this.send({ method: "GET", headers, body: null, signal }, this.#next, undefined);
-  }
-
-  /** Makes the server send log messages of this level, if it sends any. @param level as in RFC 5424 @throws ProxyError */
-  async wantLevel(level: string): Promise<void> {
-    const wanted = LEVELS.indexOf(level);
-    if (!isRecord(this.capabilities.logging) || wanted === -1 || (this.#level ?? LEVELS.length) <= wanted) return;
-    this.#level = wanted;
-    await this.request("logging/setLevel", { level });
   }
 
   /** It is given back by a request. */
@@ -197,16 +124,10 @@ export class ServerLease extends Lease<Leases> {
     this.upstreamId = opened.id;
     this.client = clientOf(this.caller, opened);
     this.result = result;
-    this.#level = undefined;
+    this.forgetLevel();
     if (this.ended) return this.goodbye();
     this.#stream.renewed();
   }
-
-  /** The version may be another one when a request is sent again. */
-  readonly #next = (request: UpstreamRequest): Promise<Answer> => {
-    request.headers.set(VERSION_FIELD, this.client.version);
-    return this.call(request);
-  };
 
   #onStream(message: ServerMessage): void {
     if (message.kind === "request") return this.#asked(message);
@@ -234,14 +155,6 @@ export class ServerLease extends Lease<Leases> {
     this.answer(answerOutside(message, other !== undefined, this.roots));
   }
 
-  /** Answers a question. Nobody waits for it to arrive. */
-  answer(response: Buffer): void {
-    const { log, mount } = this.sessions;
-    this.post(response, "response").catch((cause: unknown) =>
-      log.debug(() => `${mount.server}: an answer to its question did not arrive (${String(cause)})`),
-    );
-  }
-
   /** A notification that belongs to no request. */
   tell(message: ServerMessage): void {
     for (const run of this.#listeners) run(message);
@@ -254,10 +167,6 @@ export class ServerLease extends Lease<Leases> {
 
   #tellGap(): void {
     for (const run of this.#gapListeners) run();
-  }
-
-  fieldsFor(more: Record<string, string | undefined> = {}, fields = this.fields): Headers {
-    return ownFields(fields, more);
   }
 }
 

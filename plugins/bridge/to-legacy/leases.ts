@@ -56,18 +56,19 @@ export class Leases implements LeaseHost {
    * @param fields of the client's request @throws ProxyError, or HandshakeRefused
    */
   get(caller: Caller, fields: Headers): Promise<ServerLease> {
-    const found = this.#find(caller, () => true);
-    if (found) return Promise.resolve(found);
-    return this.#begin(caller, fields);
+    // Behind a call that holds up its server it might wait for long.
+    const found = this.#find(caller, ({ askers }) => askers === 0) ?? this.#find(caller, () => true);
+    return found ? Promise.resolve(found) : this.#begin(caller, fields);
   }
 
   /**
    * A session for a request in which the server may ask something: its `askers` counts it until `left` is called.
    *
+   * @param hears it wants what the server says without naming a request: log messages
    * @param onGone takes a function that is called when nobody waits any more
    * @throws ProxyError, or HandshakeRefused
    */
-  async take(caller: Caller, fields: Headers, onGone: (run: () => void) => void): Promise<ServerLease> {
+  async take(caller: Caller, fields: Headers, hears: boolean, onGone: (run: () => void) => void): Promise<ServerLease> {
     let gone = false;
     let limit: number | undefined;
     onGone(() => {
@@ -76,7 +77,7 @@ export class Leases implements LeaseHost {
     });
     for (;;) {
       if (gone) throw new ProxyError("CLIENT_GONE", { server: this.mount.server });
-      const alone = caller.isAskable && this.isCrowded;
+      const alone = this.isCrowded && (caller.isAskable || hears);
       const found = this.#find(caller, ({ askers }) => !alone || askers === 0);
       if (found) {
         found.askers++;

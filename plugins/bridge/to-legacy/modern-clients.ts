@@ -36,6 +36,7 @@ const GONE = /^(?:initialize|ping|logging\/setLevel|resources\/(?:un)?subscribe|
 export interface ModernRequest {
   exchange: Exchange;
   request: UpstreamRequest;
+  next: Next;
   message: Message;
   /** The same, member by member. */
   object: JsonObject;
@@ -57,7 +58,7 @@ export class ModernClients {
   }
 
   /** @throws ProxyError */
-  async forward(exchange: Exchange, request: UpstreamRequest, _next: Next): Promise<Answer> {
+  async forward(exchange: Exchange, request: UpstreamRequest, next: Next): Promise<Answer> {
     const { body } = request;
     const message = body instanceof Uint8Array ? exchange.message! : body!;
     // No server of that era looks at what this revision demands.
@@ -75,7 +76,7 @@ export class ModernClients {
     // There is nothing that a client of this revision could tell a server over HTTP: the end of a stream cancels.
     if (idText === undefined) return empty(202);
     try {
-      return await this.#serve({ exchange, request, message, object, idText });
+      return await this.#serve({ exchange, request, next, message, object, idText });
     } catch (cause) {
       if (cause instanceof HandshakeRefused) return cause.answer(idText);
       throw cause;
@@ -104,25 +105,21 @@ export class ModernClients {
   }
 
   async #call(asked: ModernRequest, caller: Caller, binding: readonly string[]): Promise<Answer> {
-    const { exchange, request, message, object } = asked;
+    const { exchange, request, next, message, object } = asked;
     const method = message.method!;
     const mayAsk = MAY_ASK.has(method);
     const fields = legacyFields(request);
+    const level = object.object("params")?.object("_meta")?.value(`${META}logLevel`);
+    const hears = typeof level === "string";
     const lease = mayAsk
-      ? await this.leases.take(caller, fields, (run) => exchange.whenLeft(request, run))
+      ? await this.leases.take(caller, fields, hears, (run) => exchange.whenLeft(request, run))
       : await this.leases.get(caller, fields);
-    try {
-      const level = object.object("params")?.object("_meta")?.value(`${META}logLevel`);
-      if (typeof level === "string") await lease.wantLevel(level);
-    } catch (cause) {
-      if (mayAsk) lease.left();
-      throw cause;
-    }
+    if (hears) await lease.wantLevel(level);
     const client = new ClientSide(this.#host, asked);
     const call = new BridgedCall(this.#context, lease, method, binding);
     // The limit for all of it is the client's; a call that waits for answers begins anew with each of them.
     const { total: _total, ...timeouts } = request.timeouts ?? {};
-    call.start(legacyRequest(object, call.id, mayAsk), client, fields, timeouts);
+    call.start({ body: legacyRequest(object, call.id, mayAsk), fields, timeouts, next }, client);
     return client.answer;
   }
 
@@ -133,7 +130,12 @@ export class ModernClients {
   }
 
   report(): Json {
-    return { sessions: this.leases.size, parked: this.#context.parked.size, listening: this.#listening.size };
+    return {
+      sessions: this.leases.size,
+      renewed: this.leases.healed,
+      parked: this.#context.parked.size,
+      listening: this.#listening.size,
+    };
   }
 
   close(): Promise<void> {

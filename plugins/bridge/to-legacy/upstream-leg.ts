@@ -6,14 +6,13 @@ import {
   type Answer,
   type Deadline,
   ProxyError,
-  type RequestTimeouts,
   collect,
   discard,
   isEventStream,
   isProxyError,
 } from "../../../core/index.ts";
 import { MessageReader, ServerMessage } from "../messages.ts";
-import type { ServerLease } from "./lease.ts";
+import type { LeaseWire, Sent } from "./lease-wire.ts";
 
 /** Told by a leg; `failed` or `refused` comes once, and last. */
 export interface LegTaker {
@@ -35,7 +34,7 @@ const LINGER = 1000;
 const MAX_REFUSAL = 64 * 1024;
 
 export class UpstreamLeg {
-  readonly #lease: ServerLease;
+  readonly #lease: LeaseWire;
   readonly #taker: LegTaker;
   readonly #abort = new AbortController();
   #reader: MessageReader | undefined;
@@ -46,15 +45,14 @@ export class UpstreamLeg {
   #paused = false;
   #over = false;
 
-  constructor(lease: ServerLease, taker: LegTaker) {
+  constructor(lease: LeaseWire, taker: LegTaker) {
     this.#lease = lease;
     this.#taker = taker;
   }
 
-  async send(body: Buffer, method: string, idText: string, fields: Headers, timeouts: RequestTimeouts): Promise<void> {
-    const { signal } = this.#abort;
+  async send(sent: Sent): Promise<void> {
     try {
-      const answer = await this.#lease.sendCall(body, { kind: "request", method, idText }, fields, signal, timeouts);
+      const answer = await this.#lease.sendCall(sent, this.#abort.signal);
       if (this.#over) return discard(answer);
       if (answer.status < 300) return this.#read(answer);
       const text = await collect(answer, MAX_REFUSAL).catch(() => new Uint8Array());

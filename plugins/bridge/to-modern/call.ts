@@ -23,6 +23,7 @@ import {
 } from "../../../core/index.ts";
 import type { ServerMessage } from "../messages.ts";
 import { type Tool, paramFields } from "../params.ts";
+import { learnVersions } from "./discover.ts";
 import { modernHeaders, modernParams, requestText } from "./envelope.ts";
 import { type Ending, errorEnding, failureEnding, legacyError } from "./errors.ts";
 import { Leg, type LegOwner } from "./leg.ts";
@@ -66,6 +67,8 @@ export class LegacyCall implements LegOwner {
   #progress = Number.NEGATIVE_INFINITY;
   /** The head of the answer is out, as that of an event stream. */
   #streams = false;
+  /** What waits for the client is as much as may be. */
+  #full = false;
   #over = false;
 
   /** @throws ProxyError where the message cannot have an envelope */
@@ -76,7 +79,6 @@ export class LegacyCall implements LegOwner {
     this.#params = modernParams(message, session.envelope);
     this.#key = credentialOf(exchange, request);
     const { app, mount } = session.host;
-    const leg = () => this.#leg;
     this.#pending = new PendingAnswer({
       server: mount.server,
       deadlines: app.deadlines,
@@ -89,8 +91,8 @@ export class LegacyCall implements LegOwner {
       },
       onEnd: (how) => this.#ended(how),
       onLeft: () => this.#left(),
-      onFull: () => leg()?.pause(),
-      onRoom: () => leg()?.resume(),
+      onFull: () => this.#flow(false),
+      onRoom: () => this.#flow(true),
     });
     this.answer = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -115,6 +117,7 @@ export class LegacyCall implements LegOwner {
     const { method, next, request } = this.#posted;
     const { app } = this.#session.host;
     const leg = (this.#leg = new Leg(this, app.deadlines));
+    if (this.#full) leg.pause();
     const mirrored = method === "tools/call" ? await this.#mirrored() : [];
     if (this.#over) return;
     const headers = modernHeaders(request.headers, method, params, mirrored);
@@ -181,7 +184,9 @@ export class LegacyCall implements LegOwner {
       this.#relisted = true;
       return void this.#relist();
     }
-    const { server } = this.#session.host.mount;
+    const { host } = this.#session;
+    const { server } = host.mount;
+    if (error.value("code") === -32022) void learnVersions(host, this.#posted.request, error.value("data"));
     this.#finish(legacyError(error, { status, method, server, complain: (why) => this.#warn(why) }));
   }
 
@@ -251,11 +256,17 @@ export class LegacyCall implements LegOwner {
     this.#round?.withdraw(true);
     this.#round = undefined;
     const text = JsonObject.empty().set("jsonrpc", '"2.0"').set("id", this.#posted.idText).set(member, value);
-    this.#pending.respond([onOneLine(text.toBytes())]);
+    this.#pending.respond([text.toBytes()]);
   }
 
   #tell(text: Buffer): void {
-    this.#pending.push([onOneLine(text)]);
+    this.#pending.push([text]);
+  }
+
+  #flow(goesOn: boolean): void {
+    this.#full = !goesOn;
+    if (goesOn) this.#leg?.resume();
+    else this.#leg?.pause();
   }
 
   #left(): void {
@@ -291,10 +302,4 @@ export class LegacyCall implements LegOwner {
     const { app, mount } = this.#session.host;
     app.log.warn(() => `${mount.server}: ${why}`);
   }
-}
-
-/** Between the members of a message line breaks mean nothing, and an event has one line; within texts there are none. */
-function onOneLine(text: Buffer): Buffer {
-  if (!text.includes(0x0a) && !text.includes(0x0d)) return text;
-  return Buffer.from(text).map((byte) => (byte === 0x0a || byte === 0x0d ? 0x20 : byte)) as Buffer;
 }

@@ -7,7 +7,9 @@ import {
   MODERN,
   type Message,
   ProxyError,
+  type UpstreamRequest,
   ask,
+  digest,
   eraOf,
   isRecord,
 } from "../../../core/index.ts";
@@ -15,7 +17,7 @@ import type { BridgeHost } from "../host.ts";
 import type { Posted } from "./call.ts";
 import { modernHeaders, modernParams, requestText } from "./envelope.ts";
 import { isAboutTheWay } from "./leg.ts";
-import type { LegacySession } from "./legacy-session.ts";
+import { type LegacySession, isLegacyVersion } from "./legacy-session.ts";
 import { credentialOf } from "./tools.ts";
 
 /** What a server said of itself. */
@@ -68,6 +70,7 @@ export class Discovery {
     const { response, status } = await ask(() => Promise.resolve(answer), { message, signal });
     const { result, error } = response ?? {};
     if (!result) {
+      if (error?.code === -32022) await learnVersions(this.#host, request, error.data);
       const detail = `server/discover was answered with HTTP ${status}${error ? `, JSON-RPC error ${error.code}` : ""}`;
       throw new ProxyError("UPSTREAM_INVALID", { server, detail, hint: otherVersions(error?.data) });
     }
@@ -117,6 +120,17 @@ function withoutTasks({ tasks: _tasks, extensions, ...capabilities }: Json): Jso
   if (!isRecord(extensions)) return capabilities;
   const { [TASKS]: _extension, ...others } = extensions;
   return Object.keys(others).length > 0 ? { ...capabilities, extensions: others } : capabilities;
+}
+
+/** Of -32022: a server that names legacy revisions only has gone back. Whoever calls again is not translated for. */
+export async function learnVersions(host: BridgeHost, request: UpstreamRequest, data: unknown): Promise<void> {
+  const supported: unknown = isRecord(data) ? data.supported : undefined;
+  if (!Array.isArray(supported) || supported.length === 0) return;
+  if (!supported.every((one) => typeof one === "string" && isLegacyVersion(one))) return;
+  const authorization = host.mount.auth === "passthrough" ? request.headers.get("authorization") : null;
+  const key = authorization === null ? "" : await digest(authorization);
+  host.eras.learn("legacy", true, key);
+  host.eras.learn("modern", false, key);
 }
 
 /** Of -32022 (MCP 2026-07-28, Versioning): what the server speaks in place of what this proxy does. */

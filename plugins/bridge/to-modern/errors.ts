@@ -38,7 +38,7 @@ export function legacyError(
   // MCP 2026-07-28, Base Protocol, Error Codes. All of them are about the envelope and header fields, which are the proxy's.
   if (code === -32021) return inabilityEnding(method, missing(server, error.value("data")));
   if (code === -32022)
-    return errorEnding(INTERNAL, `Server '${server}' does not speak the revision 2026-07-28 any more. Call again.`);
+    return errorEnding(INTERNAL, `Server '${server}' does not speak revision 2026-07-28 any more. Call again.`);
   if (code === -32020 || (code === -32602 && status === 400)) {
     complain(`${method} was refused with ${code}: ${String(error.value("message"))}`);
     return errorEnding(INTERNAL, `Server '${server}' did not accept what the proxy added to the request.`);
