@@ -28,7 +28,7 @@ async function proxyFor(era: "modern" | "legacy") {
   );
   await use(made.server);
   const { url } = await use(front(made.server.url, standard(), { era }));
-  const send = (method: string, headers: Record<string, string>, message?: object) =>
+  const send = (method: string, headers?: Record<string, string>, message?: object) =>
     fetch(`${url}/mcp`, {
       method,
       headers: {
@@ -57,7 +57,7 @@ describe.each(["modern", "legacy"] as const)("a %s server", (era) => {
 
   test.each(["GET", "DELETE"])("never gets a modern %s: 405", async (method) => {
     const { send, requests } = await proxyFor(era);
-    for (const more of [{}, { "mcp-session-id": "stray", "last-event-id": "stray-7" }]) {
+    for (const more of [undefined, { "mcp-session-id": "stray", "last-event-id": "stray-7" }]) {
       const answer = await send(method, more);
       expect([answer.status, answer.headers.get("allow")]).toEqual([405, "POST"]);
       await answer.text();
