@@ -20,6 +20,7 @@ import { LegacyCall, type Posted } from "./call.ts";
 import { Discovery, initializeResult } from "./discover.ts";
 import { type Ending, errorEnding } from "./errors.ts";
 import { LegacySession, isLegacyVersion } from "./legacy-session.ts";
+import { messageOf } from "./posted.ts";
 import type { Services } from "./services.ts";
 
 const SESSION_ID = "mcp-session-id";
@@ -199,14 +200,4 @@ async function subscribed({ listening }: LegacySession, method: string, uri: unk
 function answer(idText: string, { member, value }: Ending, headers?: Record<string, string>): Answer {
   const text = JsonObject.empty().set("jsonrpc", '"2.0"').set("id", idText).set(member, value);
   return jsonText(text.toString(), 200, headers);
-}
-
-/** The posted message, as bytes where it came as such. */
-function messageOf({ posted }: Exchange, { body }: UpstreamRequest): JsonObject {
-  if (body instanceof Uint8Array) return JsonObject.read(body)!;
-  const message = JsonObject.read(Buffer.from(JSON.stringify(body)))!;
-  // A hook has changed it, and a number may have lost digits.
-  const idText = posted?.idText;
-  if (idText !== undefined && body?.id !== undefined && JSON.parse(idText) === body.id) message.set("id", idText);
-  return message;
 }
