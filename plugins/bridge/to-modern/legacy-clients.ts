@@ -34,6 +34,12 @@ const MAX_IDLE = 86_400_000;
 const MAX_CALLS = 1000;
 /** MCP 2025-11-25, Logging. */
 const LEVELS: readonly unknown[] = "debug info notice warning error critical alert emergency".split(" ");
+/** What modern servers want to see in a header field too: they would refuse the field that cannot be there. */
+const NAMED: ReadonlyMap<string, string> = new Map([
+  ["tools/call", "name"],
+  ["prompts/get", "name"],
+  ["resources/read", "uri"],
+]);
 /** Of this era no server knows them, or of the other era no client that begins with `initialize`. */
 const UNKNOWN = /^(?:tasks\/|server\/discover$|subscriptions\/listen$)/;
 
@@ -185,6 +191,9 @@ function answerHere(session: LegacySession, method: string, message: JsonObject)
     return done;
   }
   if (/^resources\/(?:un)?subscribe$/.test(method)) return subscribed(session, method, params?.value("uri"));
+  const named = NAMED.get(method);
+  if (named !== undefined && typeof params?.value(named) !== "string")
+    return errorEnding(-32602, `\`${named}\` is not a text.`);
   return UNKNOWN.test(method) ? errorEnding(-32601, `${method} is not offered here.`) : undefined;
 }
 
