@@ -173,6 +173,8 @@ export interface Exchange extends Slots {
   readonly message: Message | undefined;
   /** The same before any hook saw it, in outline: costs nothing to look at. */
   readonly posted: Outline | undefined;
+  /** What was posted, byte for byte, before any hook saw it. Where no hook changes it, it is the body that `forward` hooks are given: compare with `===`. */
+  readonly postedBody: Uint8Array | undefined;
   /** An HTTP+SSE client opens its stream with it: the proxy answers, whatever the server offers to listen to. */
   readonly opensChannel: boolean;
   /** The server has been asked. Where it has not, a plugin or the proxy itself answers. */

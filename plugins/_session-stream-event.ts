@@ -51,6 +51,21 @@ export function readEvent(bytes: Buffer, renaming: Renaming): StreamEvent | unde
   return event;
 }
 
+/** Whether all events that begin and end in these bytes have nothing but data, which names no request. */
+export function isPlainChunk(chunk: Uint8Array): boolean {
+  const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+  const start = bytes.toString("latin1", 0, 6);
+  if (!start.startsWith("data:") && !start.startsWith("event:")) return false;
+  // An id, a time to wait, a comment, or another line end.
+  return (
+    !bytes.includes("\nid") &&
+    !bytes.includes("\nretry") &&
+    !bytes.includes("\n:") &&
+    !bytes.includes(CR) &&
+    !mayNameRequest(bytes)
+  );
+}
+
 /** Whether there may be an `id` or a `requestId`: most events of a long stream have neither, and need no parsing. */
 function mayNameRequest(bytes: Buffer): boolean {
   return bytes.includes('id"') || bytes.includes('Id"') || bytes.includes("\\u00");

@@ -1,3 +1,4 @@
+import { isPlainChunk } from "./_session-stream-event.ts";
 import {
   type Answer,
   EventSplitter,
@@ -11,7 +12,10 @@ import {
 
 /** Whoever follows a stream of a server. */
 export interface LegOwner {
-  event(bytes: Buffer): void;
+  /** @param isPlain it has nothing but data, which names no request */
+  event(bytes: Buffer, isPlain: boolean): void;
+  /** What came in one piece has been told. */
+  flush(): void;
   /** Nothing more comes. @param error why, where that is amiss @param cancelled because the client took its request back */
   over(error: ProxyError | undefined, cancelled?: boolean): void;
   /** Whether there is still something to wait for. */
@@ -77,7 +81,8 @@ export class Leg {
         if (cancelled) return this.#finish(undefined, true);
         const { rest } = splitter;
         // No event, as it does not end; but a careless server means it so, and careless clients read it.
-        if (rest.length > 0) this.#owner.event(Buffer.concat([rest, BLANK_LINE]));
+        if (rest.length > 0) this.#owner.event(Buffer.concat([rest, BLANK_LINE]), false);
+        this.#owner.flush();
         if (isRead()) this.#ended(undefined);
       },
       fail: (error) => {
@@ -116,12 +121,17 @@ export class Leg {
   }
 
   #read(splitter: EventSplitter, chunk: Uint8Array, isRead: () => boolean): void {
+    // Of a long stream most chunks are: found by one search, and not by one for each event.
+    const isPlain = isPlainChunk(chunk);
+    let isWhole = !splitter.isOpen;
     try {
       splitter.write(chunk, (event) => {
         if (!isRead()) return;
         this.#failures = 0;
-        this.#owner.event(event);
+        this.#owner.event(event, isPlain && isWhole);
+        isWhole = true;
       });
+      this.#owner.flush();
     } catch (cause) {
       // Asked again, the server would send the same.
       this.#finish(isProxyError(cause) ? cause : new ProxyError("INTERNAL", { cause }));

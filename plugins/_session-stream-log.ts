@@ -1,10 +1,18 @@
 import type { Budget, StreamSettings } from "./_session-stream-options.ts";
 
 /** One event as it goes to the client. */
-export interface Kept {
-  bytes: Uint8Array;
+interface Kept {
+  /** Memory of its own, which it shares with those that came with it: what stands in a row goes out in one piece. */
+  page: Buffer;
+  from: number;
+  to: number;
   /** The question that it carries. */
   question: string | undefined;
+}
+
+/** What names an event, as a line of it. @param name of its stream */
+export function idLine(name: string, position: number): string {
+  return `id: ${name}-${position}\n`;
 }
 
 /** Bytes that the streams of one session keep. */
@@ -35,6 +43,9 @@ export class Shelf {
  */
 export class EventLog {
   readonly #shelf: Shelf;
+  readonly #name: string | undefined;
+  /** What has come, and is not on a page yet. */
+  #taken: { bytes: Uint8Array; question: string | undefined }[] = [];
   #events: Kept[] = [];
   /** Events that stood before the first one that is kept. */
   #gone = 0;
@@ -46,8 +57,10 @@ export class EventLog {
   /** Bytes behind the cursor. */
   unread = 0;
 
-  constructor(shelf: Shelf) {
+  /** @param name of the stream, where its events have ids */
+  constructor(shelf: Shelf, name: string | undefined) {
     this.#shelf = shelf;
+    this.#name = name;
   }
 
   get last(): number {
@@ -64,19 +77,56 @@ export class EventLog {
     return this.cursor > this.#gone;
   }
 
-  add(event: Kept): void {
-    this.#events.push(event);
-    this.#count(event.bytes.length);
-    this.unread += event.bytes.length;
+  /** @param bytes one event, which may belong to a chunk until {@link store} */
+  take(bytes: Uint8Array, question?: string): void {
+    this.#taken.push({ bytes, question });
   }
 
-  /** The next event; the cursor then stands at it. */
-  next(): Kept | undefined {
-    const event = this.#events[this.#head + this.cursor - this.#gone];
-    if (!event) return undefined;
-    this.cursor++;
-    this.unread -= event.bytes.length;
-    return event;
+  /** Keeps what was taken, in memory of its own: else it would keep whole chunks, or a page that it shares with others. @returns whether there was any */
+  store(): boolean {
+    const taken = this.#taken;
+    if (taken.length === 0) return false;
+    this.#taken = [];
+    const name = this.#name;
+    const first = this.last + 1;
+    const ids = name === undefined ? undefined : taken.map((_, i) => idLine(name, first + i));
+    let size = 0;
+    for (let i = 0; i < taken.length; i++) size += taken[i]!.bytes.length + (ids ? ids[i]!.length : 0);
+    const page = Buffer.allocUnsafeSlow(size);
+    let at = 0;
+    for (let i = 0; i < taken.length; i++) {
+      const { bytes, question } = taken[i]!;
+      const from = at;
+      if (ids) at += page.write(ids[i]!, at, "latin1");
+      page.set(bytes, at);
+      at += bytes.length;
+      this.#events.push({ page, from, to: at, question });
+    }
+    this.#count(size);
+    this.unread += size;
+    return true;
+  }
+
+  /**
+   * What comes next, in one piece; the cursor then stands behind it.
+   *
+   * @param isOpen whether a question still waits for its answer: else it is left out
+   */
+  next(isOpen: (question: string) => boolean): Uint8Array | undefined {
+    let run: { page: Buffer; from: number; to: number } | undefined;
+    for (;;) {
+      const event = this.#events[this.#head + this.cursor - this.#gone];
+      if (!event) break;
+      const { page, from, to, question } = event;
+      const isLeftOut = question !== undefined && !isOpen(question);
+      if (run && (isLeftOut || run.page !== page || run.to !== from)) break;
+      this.cursor++;
+      this.unread -= to - from;
+      if (isLeftOut) continue;
+      if (run) run.to = to;
+      else run = { page, from, to };
+    }
+    return run?.page.subarray(run.from, run.to);
   }
 
   /** Puts the cursor back. @returns false where what follows the position is not kept, or there is no such position */
@@ -85,14 +135,14 @@ export class EventLog {
     this.cursor = position;
     this.unread = 0;
     for (let i = this.#head + position - this.#gone; i < this.#events.length; i++)
-      this.unread += this.#events[i]!.bytes.length;
+      this.unread += sizeOf(this.#events[i]!);
     return true;
   }
 
   /** Lets go of the oldest event, if the client has read it. */
   forgetOldest(): boolean {
     if (!this.hasHistory) return false;
-    this.#count(-this.#events[this.#head]!.bytes.length);
+    this.#count(-sizeOf(this.#events[this.#head]!));
     this.#events[this.#head++] = GONE;
     this.#gone++;
     if (this.#head > 64 && this.#head * 2 > this.#events.length) {
@@ -106,6 +156,7 @@ export class EventLog {
     this.#gone = this.last;
     this.cursor = this.#gone;
     this.#events = [];
+    this.#taken = [];
     this.#head = 0;
     this.unread = 0;
     this.#count(-this.#bytes);
@@ -117,4 +168,8 @@ export class EventLog {
   }
 }
 
-const GONE: Kept = { bytes: new Uint8Array(), question: undefined };
+const GONE: Kept = { page: Buffer.alloc(0), from: 0, to: 0, question: undefined };
+
+function sizeOf({ from, to }: Kept): number {
+  return to - from;
+}

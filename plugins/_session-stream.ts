@@ -1,7 +1,7 @@
 import { type Answer, type ProxyError, fromSource } from "../core/index.ts";
-import { EventLog } from "./_session-stream-log.ts";
+import { EventLog, idLine } from "./_session-stream-log.ts";
 import type { Leg, LegOwner } from "./_session-stream-leg.ts";
-import { type Renaming, type StreamEvent, errorEvent, readEvent } from "./_session-stream-event.ts";
+import { type Renaming, errorEvent, readEvent } from "./_session-stream-event.ts";
 import type { StreamHost, StreamSubject } from "./_session-stream-host.ts";
 import { Reader, type StreamEnd } from "./_session-stream-reader.ts";
 
@@ -41,7 +41,7 @@ export class SessionStream implements LegOwner, Renaming {
     this.idText = idText;
     this.#head = head;
     this.isPush = name.startsWith("g");
-    this.#log = new EventLog(host.shelf);
+    this.#log = new EventLog(host.shelf, host.settings.resumes ? name : undefined);
   }
 
   get waits(): boolean {
@@ -55,14 +55,25 @@ export class SessionStream implements LegOwner, Renaming {
     return this.#log.last;
   }
 
-  event(bytes: Buffer): void {
+  event(bytes: Buffer, isPlain: boolean): void {
+    if (isPlain) return void this.#log.take(bytes);
     const event = readEvent(bytes, this);
     if (!event) return;
     if (event.id !== undefined || event.retry !== undefined) this.leg?.note(event.id, event.retry);
     if (event.bytes === undefined) return;
     this.#responded ||= event.responds;
-    if (event.isComment) this.#reader?.comment(event.bytes);
-    else this.#add(event.bytes, event);
+    if (!event.isComment) return this.#log.take(event.bytes, event.question);
+    // What came before it goes first.
+    this.flush();
+    this.#reader?.comment(event.bytes);
+  }
+
+  flush(): void {
+    if (!this.#log.store()) return;
+    this.#pump();
+    this.#trim();
+    this.#host.grown();
+    this.flow();
   }
 
   ask(idText: string, method: string): string | undefined {
@@ -77,7 +88,8 @@ export class SessionStream implements LegOwner, Renaming {
     if (this.#ended) return;
     // Nobody else can tell the client any more, and it would wait for its own time limit.
     if (error && this.waits && this.idText !== undefined)
-      this.#add(errorEvent(this.idText, error, this.#host.server), undefined);
+      this.#log.take(errorEvent(this.idText, error, this.#host.server));
+    this.flush();
     this.#ended = { error, cancelled: cancelled || this.#cancelledAt !== undefined };
     // It may be kept for long, and needs no more of it.
     this.leg?.abort();
@@ -85,26 +97,9 @@ export class SessionStream implements LegOwner, Renaming {
     this.#pump();
   }
 
-  #add(bytes: Uint8Array, event: StreamEvent | undefined): void {
-    const id = this.#resumes ? this.#idLine(this.#log.last + 1) : "";
-    // A copy in memory of its own: what is kept would keep the whole chunk, or a page that it shares with others.
-    const copy = Buffer.allocUnsafeSlow(id.length + bytes.length);
-    copy.write(id, "latin1");
-    copy.set(bytes, id.length);
-    this.#log.add({ bytes: copy, question: event?.question });
-    this.#pump();
-    this.#trim();
-    this.#host.grown();
-    this.flow();
-  }
-
   /** Events have ids, so that the client can come back. */
   get #resumes(): boolean {
     return this.#host.settings.resumes;
-  }
-
-  #idLine(position: number): string {
-    return `id: ${this.name}-${position}\n`;
   }
 
   /**
@@ -122,7 +117,7 @@ export class SessionStream implements LegOwner, Renaming {
       begun: () => {
         // MCP 2025-11-25, Transports: from the start, so that a connection that breaks at once can be resumed.
         const primes = this.#resumes && this.#host.primes;
-        if (primes) reader.emit(Buffer.from(`${this.#idLine(this.#log.cursor)}data: \n\n`));
+        if (primes) reader.emit(Buffer.from(`${idLine(this.name, this.#log.cursor)}data: \n\n`));
         this.#named ||= primes;
         this.#pump();
       },
@@ -187,12 +182,11 @@ export class SessionStream implements LegOwner, Renaming {
     const reader = this.#reader;
     if (!reader?.isReady) return;
     while (!reader.isPaused && this.#reader === reader) {
-      const kept = this.#log.next();
-      if (!kept) break;
       // What is answered is not asked again.
-      if (kept.question !== undefined && !this.#host.isOpen(kept.question)) continue;
+      const bytes = this.#log.next((question) => this.#host.isOpen(question));
+      if (!bytes) break;
       this.#named ||= this.#resumes;
-      reader.emit(kept.bytes);
+      reader.emit(bytes);
     }
     if (this.#reader !== reader) return;
     this.flow();

@@ -74,6 +74,11 @@ export class EventSplitter {
     if (at < bytes.length) this.#keep(bytes.subarray(at));
   }
 
+  /** Whether the next event begins in a chunk that was here before. */
+  get isOpen(): boolean {
+    return this.#restBytes > 0;
+  }
+
   /** What came after the last blank line: no event, though a careless client may read it as one. */
   get rest(): Buffer {
     return asBuffer(this.#rest.length > 0 ? joinChunks(this.#rest) : NOTHING);

@@ -29,6 +29,7 @@ import {
 } from "./era-evidence.ts";
 import type { BridgeHost } from "./host.ts";
 import { ParamMirrors } from "./param-mirrors.ts";
+import { RequestStates } from "./request-state.ts";
 import type { ModernClients } from "./to-legacy/modern-clients.ts";
 import type { LegacyClients } from "./to-modern/legacy-clients.ts";
 
@@ -56,12 +57,14 @@ export class EraRouter {
   readonly #toModern: LegacyClients;
   readonly #toLegacy: ModernClients;
   readonly #mirrors: ParamMirrors;
+  readonly #states: RequestStates;
 
   constructor(host: BridgeHost, toModern: LegacyClients, toLegacy: ModernClients) {
     this.#host = host;
     this.#toModern = toModern;
     this.#toLegacy = toLegacy;
     this.#mirrors = new ParamMirrors(host);
+    this.#states = new RequestStates(host);
   }
 
   /** @throws ProxyError */
@@ -87,10 +90,11 @@ export class EraRouter {
     );
   }
 
-  /** The server is of the client's era. */
+  /** To a server of the same era. */
   #relay(era: Era, { exchange, request, next }: Going): Promise<Answer> {
-    const mirrors = era === "modern" && this.#mirrors.isFor(exchange, request);
-    return mirrors ? this.#mirrors.send(exchange, request, next) : next(request);
+    if (era === "legacy") return next(request);
+    const mirroring: Next = (sent) => this.#mirrors.send(exchange, sent, next);
+    return this.#states.relay(exchange, request, this.#mirrors.isFor(exchange, request) ? mirroring : next);
   }
 
   #bridge(era: Era, { exchange, request, next }: Going): Promise<Answer> {
