@@ -194,6 +194,8 @@ export class Channel {
     const correlated = members.get(`params.${CORRELATED}`);
     const listener = correlated && this.#find(text, correlated);
     if (listener) return listener.call.push(replaceSpans(text, [[correlated, listener.idText]]));
+    // Its subscription is over: whoever has a call under way has not asked for it.
+    if (correlated && this.options.kind === "modern") return this.#drop(`${method} of a subscription that is over`);
     // MCP 2026-07-28, Cancellation: over stdio a server may end a subscription in this way.
     const ended = members.get("params.requestId");
     const cancelled =
