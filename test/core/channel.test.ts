@@ -367,6 +367,18 @@ describe("a subscription (2026-07-28)", () => {
     expect(text).toContain('"id":"listen:0"');
   });
 
+  test("that is over tells nothing to whoever has a call under way", async () => {
+    const { channel, says } = channelFor("modern");
+    let leave!: () => void;
+    const listens = post(channel.open(), request('"l"', "subscriptions/listen"), { leave: (abort) => (leave = abort) });
+    leave();
+    await expect(listens).rejects.toMatchObject({ code: "CLIENT_GONE" });
+    const call = post(channel.open(), request("2", "tools/call"));
+    says({ jsonrpc: "2.0", method: "notifications/resources/updated", params: { uri: "a:b", _meta: { [key]: 1 } } });
+    says(result(2));
+    expect(await textOf(await call)).not.toContain("a:b");
+  });
+
   test("ends with the server's notification", async () => {
     const { channel, says } = channelFor("modern");
     const answer = post(channel.open(), request('"l"', "subscriptions/listen"));
