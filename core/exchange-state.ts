@@ -55,6 +55,7 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
   protected heldClient: ClientInfo | undefined;
   #session: Session | undefined;
   posted: Scan | undefined;
+  postedBody: Uint8Array | undefined;
   row: MessageRow | undefined;
   protected gone = false;
   #controller: AbortController | undefined;

@@ -105,7 +105,7 @@ export class ExchangeRun extends ExchangeState implements DownHost {
       throw cause instanceof ScanError ? new ProxyError(cause.code, { hint: cause.message, cause }) : cause;
     }
     // Not before the scan: what it refuses is no message, and nobody may read it as one.
-    this.body = bytes;
+    this.body = this.postedBody = bytes;
     // A request hook may have looked when only the headers were known; the body is the truth.
     this.heldClient = undefined;
     if (!hooks.hasMessageHooks) return;

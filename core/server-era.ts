@@ -13,6 +13,8 @@ export interface ServerErasOptions {
   horizon?: number;
   /** For one probe. @default 15000 */
   timeout?: number;
+  /** After a probe that said nothing, or nothing new: for so long it is not asked again. @default 60000 */
+  pause?: number;
 }
 
 interface Known {
@@ -27,8 +29,6 @@ interface Known {
 
 /** Credentials whose answers are remembered. */
 const MAX_KEYS = 1000;
-/** After a probe that said nothing, or nothing new. */
-const PAUSE = 60_000;
 /** Over stdio silence may have had another reason; the driver knows, and starts no process for a question that is answered. */
 const STDIO_HORIZON = 60_000;
 
@@ -37,12 +37,14 @@ export class ServerEras {
   readonly #mount: Mount;
   readonly #horizon: number;
   readonly #timeout: number;
+  readonly #pause: number;
   readonly #known = new Map<string, Known>();
 
-  constructor(mount: Mount, { horizon = 3_600_000, timeout = 15_000 }: ServerErasOptions = {}) {
+  constructor(mount: Mount, { horizon = 3_600_000, timeout = 15_000, pause = 60_000 }: ServerErasOptions = {}) {
     this.#mount = mount;
     this.#horizon = horizon;
     this.#timeout = timeout;
+    this.#pause = pause;
   }
 
   /** The configuration or the transport says it: the server is never asked. HTTP+SSE was never anything but 2024-11-05. */
@@ -147,7 +149,7 @@ export class ServerEras {
   #note(era: Era, { verdict, versions }: Probe, key: string): void {
     const known = this.#of(key);
     const said = verdict !== "down" && verdict !== "busy";
-    known.settledUntil = performance.now() + (said ? PAUSE : 1000);
+    known.settledUntil = performance.now() + (said ? this.#pause : Math.min(this.#pause, 1000));
     // What answers with revisions that this proxy does not know is a modern server all the same, and refuses by itself.
     const isModern = verdict === "modern" || (verdict === "unsupported" && versions !== undefined);
     if (era === "modern" && (isModern || verdict === "legacy")) return this.learn("modern", isModern, key);
@@ -157,7 +159,7 @@ export class ServerEras {
       return this.learn("modern", true, key);
     }
     // Nothing was learned: what is known counts on, and is not asked with every request.
-    known.until = Math.max(known.until, performance.now() + PAUSE);
+    known.until = Math.max(known.until, performance.now() + this.#pause);
   }
 
   #of(key: string): Known {

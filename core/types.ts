@@ -171,6 +171,8 @@ export interface Exchange extends Slots {
   readonly message: Message | undefined;
   /** The same before any hook saw it, in outline: costs nothing to look at. */
   readonly posted: Outline | undefined;
+  /** What was posted, byte for byte, before any hook saw it. Where no hook changes it, it is the body that `forward` hooks are given: compare with `===`. */
+  readonly postedBody: Uint8Array | undefined;
   /** An HTTP+SSE client opens its stream with it: the proxy answers, whatever the server offers to listen to. */
   readonly opensChannel: boolean;
   /** The client has no header fields (stdio): those of the request were made from its message. */

@@ -28,6 +28,7 @@ import {
   sentBy,
 } from "./era-evidence.ts";
 import type { BridgeHost } from "./host.ts";
+import { RequestStates } from "./request-state.ts";
 import type { ModernClients } from "./to-legacy/modern-clients.ts";
 import type { LegacyClients } from "./to-modern/legacy-clients.ts";
 
@@ -54,11 +55,13 @@ export class EraRouter {
   readonly #host: BridgeHost;
   readonly #toModern: LegacyClients;
   readonly #toLegacy: ModernClients;
+  readonly #states: RequestStates;
 
   constructor(host: BridgeHost, toModern: LegacyClients, toLegacy: ModernClients) {
     this.#host = host;
     this.#toModern = toModern;
     this.#toLegacy = toLegacy;
+    this.#states = new RequestStates(host);
   }
 
   /** @throws ProxyError */
@@ -75,13 +78,18 @@ export class EraRouter {
     if (exchange.origin === "probe") return this.#overhear(going);
     const era = eraOfRequest(exchange, request);
     const speaks = eras.speaks(era, going.key);
-    if (eras.isFixed) return speaks ? next(request) : this.#bridge(era, going);
+    if (eras.isFixed) return speaks ? this.#relay(era, going) : this.#bridge(era, going);
     if (eras.isOld(going.key)) eras.refresh(this.#callOf(exchange, request), going.key);
     if (speaks === false) return this.#bridge(era, going);
     if (era === "modern") return speaks ? this.#relayModern(going) : this.#askFirst(going);
     return next(request).then((answer) =>
       isOrdinary(answer, exchange, request) ? answer : this.#judge(going, answer),
     );
+  }
+
+  /** To a server of the same era. */
+  #relay(era: Era, { exchange, request, next }: Going): Promise<Answer> {
+    return era === "legacy" ? next(request) : this.#states.relay(exchange, request, next);
   }
 
   #bridge(era: Era, { exchange, request, next }: Going): Promise<Answer> {
@@ -110,8 +118,8 @@ export class EraRouter {
 
   /** A server that was modern may have become another one: it refuses then, in words that no modern server uses. */
   #relayModern(going: Going): Promise<Answer> {
-    const { exchange, request, next, key } = going;
-    return next(request).then(async (answer) => {
+    const { exchange, request, key } = going;
+    return this.#relay("modern", going).then(async (answer) => {
       if (![400, 404, 405].includes(answer.status)) return answer;
       const refusal = await readRefusal(answer, sentBy(exchange, request));
       if (!refusal || isModernError(refusal) || !this.#host.eras.mayDoubt(key)) return refusal?.answer ?? answer;
@@ -123,7 +131,7 @@ export class EraRouter {
   /** No modern request goes to a server that was not asked what it is. */
   async #askFirst(going: Going): Promise<Answer> {
     const { eras } = this.#host;
-    const { exchange, request, next, key } = going;
+    const { exchange, request, key } = going;
     let isGone = false;
     exchange.whenLeft(request, () => (isGone = true));
     const running = eras.asking("modern", key);
@@ -138,7 +146,7 @@ export class EraRouter {
     if (isGone) throw new ProxyError("CLIENT_GONE");
     const speaks = eras.speaks("modern", key);
     if (speaks === undefined) return this.#unanswered(going, probe);
-    return speaks ? next(request) : this.#bridge("modern", going);
+    return speaks ? this.#relay("modern", going) : this.#bridge("modern", going);
   }
 
   /** The client's own question is the probe: the server is asked once. */

@@ -95,6 +95,7 @@ export const {
   marking,
   onMessage,
   outcomes,
+  renaming,
   routes,
   stopping,
   streaming,

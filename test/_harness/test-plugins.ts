@@ -112,6 +112,20 @@ export function onMessage(
   return { name: `${direction}-${kind}`, onFailure, message: { filter: { direction, kind, method }, handler } };
 }
 
+/** Tools whose names begin with `from` are `to` at the server. */
+export function renaming(from: string, to: string): Plugin {
+  return {
+    name: "renaming",
+    message: {
+      filter: { direction: "up", kind: "request", method: "tools/call" },
+      handler: (_exchange, message) =>
+        String(message.params?.name).startsWith(from)
+          ? { ...message, params: { ...message.params, name: to } }
+          : undefined,
+    },
+  };
+}
+
 /** Asks the server a second time when it says 503. */
 export function twice(): Plugin {
   return {

@@ -5,7 +5,8 @@
  */
 import { ProxyError } from "../../../core/index.ts";
 import type { BridgeHost } from "../host.ts";
-import { type Caller, canonical } from "./caller.ts";
+import { digestOf } from "../request-state.ts";
+import type { Caller } from "./caller.ts";
 import type { ModernRequest } from "./modern-clients.ts";
 
 /** A call that waits for its client. */
@@ -98,8 +99,5 @@ export async function bindingOf(
   server: string,
   { message }: ModernRequest,
 ): Promise<readonly string[]> {
-  const { inputResponses: _answers, requestState: _state, _meta, ...params } = message.params ?? {};
-  const bytes = new TextEncoder().encode(canonical(params));
-  const digest = Buffer.from(await crypto.subtle.digest("SHA-256", bytes)).toString("base64url");
-  return [caller.principal.id, caller.credential, server, message.method!, digest];
+  return [caller.principal.id, caller.credential, server, message.method!, await digestOf(message)];
 }
