@@ -99,6 +99,8 @@ export interface RequestHead {
   readonly local: boolean;
   /** Under which origin, and path prefix if there is one, the client knows this proxy; without trailing slash. Fit for metadata and challenges. */
   readonly publicUrl: string;
+  /** Its client speaks stdio, and has no header fields: this proxy made those that are there. */
+  readonly stdio?: boolean;
 }
 
 /** What the client said about itself: in this request's envelope (modern), else in the `initialize` of its session (legacy). */

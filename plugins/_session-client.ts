@@ -16,11 +16,12 @@ import {
   empty,
   isRecord,
 } from "../core/index.ts";
-import { SESSION_ID, VERSION_FIELD, endSession, openSession, ownFields } from "./_session-handshake.ts";
+import { SESSION_ID, VERSION_FIELD, endSession, openSession, ownFields, sayAgain } from "./_session-handshake.ts";
 import { Lease } from "./_session-lease.ts";
 import type { MountSessions } from "./_session-mount.ts";
 import { SessionStreams, type StreamsHost } from "./_session-streams.ts";
 import type { SessionContent } from "./_session-token.ts";
+import { Wishes, isWish } from "./_session-wishes.ts";
 
 /** MCP 2025-06-18, Transports, Protocol Version Header: of who names none. */
 const ASSUMED = "2025-03-26";
@@ -33,6 +34,7 @@ export class ClientSession extends Lease implements StreamsHost {
   readonly expiresAt: number;
   readonly streams: SessionStreams;
   client: ClientInfo;
+  readonly #wishes = new Wishes();
 
   /** @param sure the server opened it just now */
   constructor(
@@ -93,7 +95,11 @@ export class ClientSession extends Lease implements StreamsHost {
   /** @param outline of what is posted; `undefined` for GET and DELETE @throws ProxyError */
   forward(exchange: Exchange, request: UpstreamRequest, next: Next, outline: Outline | undefined): Promise<Answer> {
     if (outline?.kind === "response") return this.#answered(exchange, request, next, outline);
-    if (outline !== undefined) return this.streams.relay(exchange, request, (again) => this.send(again, next, outline));
+    if (outline !== undefined) {
+      const send = (again: UpstreamRequest) => this.send(again, next, outline);
+      const answer = this.streams.relay(exchange, request, send);
+      return isWish(outline.method) ? answer.then((given) => this.#wished(exchange, request, given)) : answer;
+    }
     if (request.method === "DELETE") return this.#delete(request, next);
     return this.streams.get(exchange, request, (again) => this.send(again, next, undefined));
   }
@@ -107,6 +113,13 @@ export class ClientSession extends Lease implements StreamsHost {
     const outline = { kind: "response", idText: undefined, method: undefined } as const;
     const headers = ownFields(this.fields);
     discard(await this.send({ method: "POST", headers, body }, this.call, outline));
+  }
+
+  /** Where it was refused after all, it is refused again by another session. */
+  #wished(exchange: Exchange, { body }: UpstreamRequest, answer: Answer): Answer {
+    const message = body instanceof Uint8Array ? exchange.message : body;
+    if (message && answer.status < 300) this.#wishes.told(message);
+    return answer;
   }
 
   async #answered(exchange: Exchange, request: UpstreamRequest, next: Next, outline: Outline): Promise<Answer> {
@@ -147,12 +160,16 @@ export class ClientSession extends Lease implements StreamsHost {
       throw new ProxyError("UPSTREAM_INVALID", { server, detail: `initialize was answered with HTTP ${opened}` });
     const winner = await sessions.ledger.replace(key, lost, known, opened.id);
     if (winner !== opened.id && opened.id !== undefined) void endSession(this.call, opened.id, this.fields);
-    this.#adopt(winner);
+    await this.#adopt(winner);
     if (this.ended) await this.goodbye();
   }
 
-  #adopt(upstreamId: string | undefined): void {
+  /** Whoever opened it, another process perhaps, need not know what its client has told this one. */
+  async #adopt(upstreamId: string | undefined): Promise<void> {
     this.upstreamId = upstreamId;
     this.streams.renewed();
+    const failed = await sayAgain(this.call, this.#wishes.messages(), upstreamId, this.fields);
+    if (failed > 0)
+      this.log.debug(() => `${this.mount.server}: ${failed} settings of session ${this.id} were not taken again`);
   }
 }

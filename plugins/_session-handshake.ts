@@ -1,5 +1,14 @@
-/** What a proxy says to a server by itself: it opens a session, asks whether one is still known, and ends it. */
-import { type Call, type CallReply, type Json, type Mount, ProxyError, ask, discard } from "../core/index.ts";
+/** What a proxy says to a server by itself: it opens a session, says again what its client wanted, asks whether one is still known, and ends it. */
+import {
+  type Call,
+  type CallReply,
+  type Json,
+  type Message,
+  type Mount,
+  ProxyError,
+  ask,
+  discard,
+} from "../core/index.ts";
 import { isLost, namesSession } from "./_session-refusals.ts";
 
 /** A session as a server opened it. */
@@ -82,6 +91,24 @@ export async function openSession(
     if (!signal.aborted) throw cause;
     throw new ProxyError("UPSTREAM_TIMEOUT", { server: mount.server, detail: `initialize took ${ms} ms`, cause });
   }
+}
+
+/**
+ * Tells a session that was opened anew what its client had told the one before. One limit covers all.
+ *
+ * @returns how many of the messages were not answered as they should
+ */
+export async function sayAgain(
+  call: Call,
+  messages: readonly Message[],
+  id: string | undefined,
+  fields?: Headers,
+): Promise<number> {
+  if (messages.length === 0) return 0;
+  const headers = Object.fromEntries(ownFields(fields, { [SESSION_ID]: id }));
+  const signal = AbortSignal.timeout(CHECK_MS);
+  const said = await Promise.allSettled(messages.map((message) => ask(call, { message, headers, signal })));
+  return said.filter((one) => one.status === "rejected" || one.value.response?.result === undefined).length;
 }
 
 /** Ends a session at its server. Nobody waits for it, and nothing depends on it. */

@@ -73,7 +73,8 @@ export function sessions(options: SessionsOptions = {}): Plugin {
       if (exchange.origin !== "client") return next(request);
       const outline = outlineOf(exchange, request);
       if (exchange.client.era === "modern") {
-        request.headers.delete(SESSION_ID);
+        // Nor can a stream be resumed.
+        for (const name of [SESSION_ID, "last-event-id"]) request.headers.delete(name);
         return next(request).then(withoutId);
       }
       const { session } = exchange;

@@ -4,7 +4,7 @@ import { HeaderList } from "../headers.ts";
 import type { Awaitable, RequestHead } from "../types.ts";
 
 /** A request line and header fields, of whichever message told them last. */
-export type ChannelHead = Pick<Incoming, "url" | "fields" | "ip" | "local" | "publicUrl">;
+export type ChannelHead = Pick<Incoming, "url" | "fields" | "ip" | "local" | "publicUrl" | "stdio">;
 
 /** What this proxy says in place of the client. */
 const OWN: ReadonlySet<string> = new Set(["accept", "mcp-session-id", "last-event-id", "content-length"]);
@@ -63,6 +63,9 @@ export class ChannelRequest implements Incoming, RequestHead {
   }
   get publicUrl(): string {
     return this.#head.publicUrl;
+  }
+  get stdio(): boolean | undefined {
+    return this.#head.stdio;
   }
   read(limit: number): Awaitable<Uint8Array> {
     return this.#read ? this.#read(limit) : new Uint8Array();

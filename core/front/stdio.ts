@@ -54,7 +54,7 @@ export class StdioFront {
     this.#channel = penstock.channel(server, (line) => output.write(Buffer.concat([line, LF])));
     const url = new URL("http://localhost/");
     const fields = ["content-type", "application/json", "user-agent", userAgent];
-    this.#head = { url, fields, ip: "127.0.0.1", local: true, publicUrl: url.origin };
+    this.#head = { url, fields, ip: "127.0.0.1", local: true, publicUrl: url.origin, stdio: true };
     output.on("drain", () => this.#channel.drained());
     this.#channel.onIdle = () => void this.#work();
     const framer = new LineFramer(MAX_LINE, (line) => this.#line(line));

@@ -17,6 +17,8 @@ const SHORT_HORIZON = 30_000;
 const SILENT: ReadonlySet<string> = new Set(["SERVER_START_FAILED", "UPSTREAM_BROKE", "UPSTREAM_TIMEOUT"]);
 /** HTTP status of errors of the protocol itself (MCP 2026-07-28, Streamable HTTP). */
 const STATUS: Readonly<Record<number, number>> = { [-32601]: 404, [-32020]: 400, [-32021]: 400, [-32022]: 400 };
+/** What only a server of 2026-07-28 or later says (Versioning, "Era detection"). */
+const MODERN_ERRORS: ReadonlySet<number> = new Set([-32020, -32021, -32022]);
 /** Longest error that is looked into, in bytes. */
 const MAX_ERROR = 16 * 1024;
 
@@ -57,7 +59,7 @@ export class ModernProcess {
       return this.#notModern(idText);
     };
     const answer = await session.post(request, onAbort, idText, { head }).catch(failed);
-    if (probes && code !== undefined && code > -32020) this.#isLegacy(worker, HORIZON);
+    if (probes && code !== undefined && !MODERN_ERRORS.has(code)) this.#isLegacy(worker, HORIZON);
     return answer;
   }
 

@@ -28,6 +28,7 @@ import {
   sentBy,
 } from "./era-evidence.ts";
 import type { BridgeHost } from "./host.ts";
+import { ParamMirrors } from "./param-mirrors.ts";
 import { RequestStates } from "./request-state.ts";
 import type { ModernClients } from "./to-legacy/modern-clients.ts";
 import type { LegacyClients } from "./to-modern/legacy-clients.ts";
@@ -55,12 +56,14 @@ export class EraRouter {
   readonly #host: BridgeHost;
   readonly #toModern: LegacyClients;
   readonly #toLegacy: ModernClients;
+  readonly #mirrors: ParamMirrors;
   readonly #states: RequestStates;
 
   constructor(host: BridgeHost, toModern: LegacyClients, toLegacy: ModernClients) {
     this.#host = host;
     this.#toModern = toModern;
     this.#toLegacy = toLegacy;
+    this.#mirrors = new ParamMirrors(host);
     this.#states = new RequestStates(host);
   }
 
@@ -89,7 +92,9 @@ export class EraRouter {
 
   /** To a server of the same era. */
   #relay(era: Era, { exchange, request, next }: Going): Promise<Answer> {
-    return era === "legacy" ? next(request) : this.#states.relay(exchange, request, next);
+    if (era === "legacy") return next(request);
+    const mirroring: Next = (sent) => this.#mirrors.send(exchange, sent, next);
+    return this.#states.relay(exchange, request, this.#mirrors.isFor(exchange, request) ? mirroring : next);
   }
 
   #bridge(era: Era, { exchange, request, next }: Going): Promise<Answer> {

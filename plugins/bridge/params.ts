@@ -160,6 +160,11 @@ export class ToolCatalog {
     return params && tools.get(name);
   }
 
+  /** What is known without asking. */
+  get(key: string, name: string): Tool | undefined {
+    return this.#shelves.get(key)?.tools.get(name);
+  }
+
   /** @param list asks the server, where the tool is not known yet */
   async find(key: string, name: string, list: ListTools): Promise<Tool | undefined> {
     const shelf = this.#shelf(key);

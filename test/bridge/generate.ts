@@ -22,8 +22,7 @@ export function generate(seed: number): Sequence {
   const rnd = random(seed * 7919 + 13);
   const client = KINDS[seed % 5]!;
   const server = KINDS[Math.floor(seed / 5) % 5]!;
-  // A client over stdio says nothing in header fields: the tools of a server over HTTP that ask for that are for others.
-  const maker = new Maker(rnd, isModern(client), !(client === "modern stdio" && server === "modern HTTP"));
+  const maker = new Maker(rnd, isModern(client));
   const ops: Op[] = [];
   const count = 2 + rnd.int(6);
   let hasRestarted = false;
@@ -70,14 +69,11 @@ export function generate(seed: number): Sequence {
 class Maker {
   readonly #rnd: Random;
   readonly #modern: boolean;
-  readonly #mirrors: boolean;
   #count = 0;
 
-  /** @param mirrors arguments may stand in header fields */
-  constructor(rnd: Random, modern: boolean, mirrors: boolean) {
+  constructor(rnd: Random, modern: boolean) {
     this.#rnd = rnd;
     this.#modern = modern;
-    this.#mirrors = mirrors;
   }
 
   calls(count: number): Call[] {
@@ -107,7 +103,7 @@ class Maker {
         call.steps.push(this.#ask(call, rnd.chance(0.25) ? 2 : 1));
     }
     if (rnd.chance(0.2)) call.end = method === "tools/call" ? rnd.pick(["fail", "error"]) : "error";
-    if (this.#mirrors && method === "tools/call" && rnd.chance(0.3)) call.region = rnd.pick(REGIONS);
+    if (method === "tools/call" && rnd.chance(0.3)) call.region = rnd.pick(REGIONS);
     return call;
   }
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { encodeMirror } from "../../core/mirrors.ts";
 import { rawClient, rawServer } from "../_harness/peers.ts";
-import { onMessage } from "../_harness/plugins.ts";
+import { bridge, onMessage, standard } from "../_harness/plugins.ts";
 import { testScope } from "../_harness/scope.ts";
 import { call, front, jsonAnswer, post } from "../_harness/wire.ts";
 
@@ -189,5 +189,105 @@ describe("IN-06 a hook that changes the message", () => {
   test("adds no mirrors to a legacy request", async () => {
     const { heads } = await send(call(1, "tools/call", '{"name":"echo"}'), "", [rename("add")]);
     expect(heads[0]).not.toMatch(/^mcp-/m);
+  });
+});
+
+describe("IN-06 mirrors that the bridge makes for a legacy client", () => {
+  const header = (name: string, type: string) => ({ type, "x-mcp-header": name });
+  const properties = {
+    text: header("Text", "string"),
+    count: header("Count", "integer"),
+    dry: header("Dry", "boolean"),
+  };
+  const base64 = (text: string) => `=?base64?${Buffer.from(text).toString("base64")}?=`;
+
+  /** @returns the mirrors that the server was sent, or `undefined` where it was sent nothing */
+  async function mirrorsAt(body: string, headers = "", plugins: unknown = [bridge()]) {
+    const heads: Record<string, string>[] = [];
+    const { method, params } = JSON.parse(body) as { method: string; params: { name?: string } };
+    const cached = { resultType: "complete", ttlMs: 0, cacheScope: "private" };
+    const tools = [{ name: params.name ?? "none", inputSchema: { type: "object", properties } }];
+    const server = await use(
+      rawServer(
+        async (connection) => {
+          for await (const request of connection.requests()) {
+            const { id, method: asked } = JSON.parse(request.body) as { id: unknown; method: string };
+            const mirrors = request.rawHeaders
+              .map(([name, value]) => [name.toLowerCase(), value] as const)
+              .filter(([name]) => /^mcp-(?:method|name|param-)/.test(name));
+            if (asked === method) heads.push(Object.fromEntries(mirrors));
+            const result =
+              asked === "tools/list" ? { ...cached, tools } : { ...cached, content: [], contents: [], messages: [] };
+            connection.send(jsonAnswer(JSON.stringify({ jsonrpc: "2.0", id, result })));
+          }
+        },
+        { handshakes: true },
+      ),
+    );
+    const { port } = await use(front(server.url, plugins, { era: "modern" }));
+    const client = await use(rawClient(port));
+    client.send(post(body, "/mcp", `content-type: application/json\r\n${headers}`));
+    const { status } = await client.receiveResponse({ method: "POST" });
+    expect([status, heads.length]).toEqual([200, 1]);
+    return heads[0];
+  }
+
+  test.each([
+    ["echo", "echo"],
+    ["größe", base64("größe")],
+    [" a", base64(" a")],
+    ["=?base64?eA==?=", base64("=?base64?eA==?=")],
+    ["a\r\nmcp-param-text: x", base64("a\r\nmcp-param-text: x")],
+  ])("the name of a tool: %j", async (name, mirror) => {
+    const body = call(1, "tools/call", JSON.stringify({ name, arguments: {} }));
+    expect(await mirrorsAt(body)).toEqual({ "mcp-method": "tools/call", "mcp-name": mirror });
+  });
+
+  test.each([
+    ["resources/read", { uri: "file:///größe" }, base64("file:///größe")],
+    ["resources/read", { uri: "file:///a b" }, "file:///a b"],
+    ["prompts/get", { name: "日本" }, base64("日本")],
+  ])("%s %j", async (method, params, mirror) => {
+    const mirrors = await mirrorsAt(call(1, method, JSON.stringify(params)));
+    expect(mirrors).toEqual({ "mcp-method": method, "mcp-name": mirror });
+  });
+
+  test.each([
+    ['{"text":"eu","count":42,"dry":false}', { text: "eu", count: "42", dry: "false" }],
+    ['{"text":null,"count":9007199254740993}', { count: "9007199254740993" }],
+    ['{"text":"größe"}', { text: base64("größe") }],
+    [String.raw`{"text":"a\r\nhost: b"}`, { text: base64("a\r\nhost: b") }],
+    [String.raw`{"text":"a\rb"}`, { text: base64("a\rb") }],
+    ["{}", {}],
+  ])("arguments: %s", async (args, expected) => {
+    const {
+      "mcp-method": _method,
+      "mcp-name": _name,
+      ...params
+    } = (await mirrorsAt(
+      call(1, "tools/call", `{"name":"echo","arguments":${args}}`),
+      // What a legacy client sends of its own accord mirrors nothing.
+      "Mcp-Param-Text: forged\r\nMcp-Param-Other: x\r\n",
+    ))!;
+    const named = Object.entries(expected).map(([name, value]) => [`mcp-param-${name}`, value]);
+    expect(params).toEqual(Object.fromEntries(named));
+  });
+
+  test("a modern client's own parameters pass as they are, whatever they say", async () => {
+    const headers = `${HEADS}Mcp-Name: echo\r\nMcp-Param-Region: =?base64?w6k=?=\r\nMcp-Param-N: 07\r\n`;
+    expect(await mirrorsAt(ECHO, headers, standard())).toEqual({
+      "mcp-method": "tools/call",
+      "mcp-name": "echo",
+      "mcp-param-region": "=?base64?w6k=?=",
+      "mcp-param-n": "07",
+    });
+  });
+
+  test("a CR in a field is no field", async () => {
+    const server = await use(rawServer(() => Promise.reject(new Error("nothing may come here"))));
+    const { port } = await use(front(server.url, [bridge()], { era: "modern" }));
+    const client = await use(rawClient(port));
+    client.send(post(ECHO, "/mcp", `content-type: application/json\r\n${HEADS}Mcp-Name: echo\rMcp-Param-A: 1\r\n`));
+    expect((await client.receiveResponse({ method: "POST" })).status).toBe(400);
   });
 });

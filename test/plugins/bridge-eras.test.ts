@@ -1,5 +1,5 @@
 /** What a mount makes of its server, from the answers to its questions: MCP 2026-07-28, Versioning, "Era detection". */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { ProxyError } from "mcp-penstock";
 import { type Plugin } from "mcp-penstock";
 import { bridge as rawBridge } from "mcp-penstock/plugins/bridge";
@@ -297,7 +297,7 @@ describe("a legacy request goes as it is, until it is refused as only a modern s
 });
 
 describe("servers that become others", () => {
-  test("modern, then legacy: a request that it refuses is bridged", async () => {
+  test("modern, then legacy: a request that it refuses is bridged, once its last answer is a minute old", async () => {
     let isModern = true;
     const made = await server({
       "server/discover": (request) =>
@@ -313,6 +313,21 @@ describe("servers that become others", () => {
     isModern = false;
     // The first probe was just now: its answer counts for a while.
     expect((await modern(url)).status).toBe(400);
+    expect(made.seen.filter((one) => one === "POST server/discover")).toHaveLength(1);
+    const now = performance.now.bind(performance);
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + 60_001);
+    try {
+      expect(await (await modern(url)).json()).toMatchObject({ id: 7, result: { tools: [], resultType: "complete" } });
+      expect(made.seen.slice(-5)).toEqual([
+        "POST tools/list",
+        "POST server/discover",
+        "POST initialize",
+        "POST notifications/initialized",
+        "POST tools/list",
+      ]);
+    } finally {
+      clock.mockRestore();
+    }
   });
 
   test("legacy, then modern only: the next handshake is bridged", async () => {

@@ -117,3 +117,15 @@ test("a legacy server without sessions is used as it is", async () => {
   await call(peer, "progress", {}, { onprogress: ({ progress }: { progress: number }) => steps.push(progress) });
   expect(steps).toEqual([1, 2, 3]);
 });
+
+test("the process that was asked which era it is of does not stay", async () => {
+  const server = await use(startAskingServer("stdio"));
+  const servers = { one: { ...server.config, path: "/mcp" } };
+  const proxy = await use(startProxy({ servers, plugins: standard() }));
+  const peer = await use(connectV2(`${proxy.url}/mcp`, { mode: "modern" }));
+  await peer.client.listTools();
+  const { servers: told } = (await (await fetch(`${proxy.url}/health`)).json()) as {
+    servers: { one: { stdio: { processes: { kind: string }[] } } };
+  };
+  expect(told.one.stdio.processes.map(({ kind }) => kind)).toEqual(["session"]);
+});

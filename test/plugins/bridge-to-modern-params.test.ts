@@ -51,6 +51,18 @@ describe("a call", () => {
     expect(asked.request.body).toContain(`"arguments":${args}`);
   });
 
+  test.each([
+    ["tools/call", '{"name":5}'],
+    ["prompts/get", "{}"],
+    ["resources/read", '{"uri":null}'],
+  ])("%s of %s is a mistake of the client, and goes no further", async (method, params) => {
+    const { open, methods } = await modernPair(use, (asked) => asked.result(DONE));
+    const client = await open();
+    const { message } = await client.post(`{"jsonrpc":"2.0","id":1,"method":"${method}","params":${params}}`);
+    expect(message?.error?.code).toBe(-32602);
+    expect(methods()).not.toContain(method);
+  });
+
   test("lists the tools once, page by page, for all calls; one that is not there is not looked for again at once", async () => {
     const pages: Record<string, string> = {
       first: LISTED([tool("a", { x: header("X") })], "second"),

@@ -37,6 +37,7 @@ function keeper(unknown: () => ReturnType<typeof json> = UNKNOWN["404"]) {
     if (!alive.has(id)) return unknown();
     if (method === "DELETE") alive.delete(id);
     if (message?.method && message.id !== undefined) ran.push(`${message.method} ${id}`);
+    if (/^(?:logging|resources)\//.test(message?.method ?? "")) return { result: {} };
   });
   return { server, ...state, state };
 }
@@ -90,6 +91,31 @@ test("a driver that has no such session says so before a byte leaves: the call i
   alive.clear();
   expect((await ask(session, { method: "tools/call", params: { name: "echo" } })).status).toBe(200);
   expect(ran).toEqual(["tools/call s-2"]);
+  await kit.close();
+});
+
+test("a new session is told the log level and the resources that its client wants to hear of, before anything else", async () => {
+  const { kit, server, alive, begin, ask } = await started();
+  const session = await begin();
+  const told: [string, object][] = [
+    ["logging/setLevel", { level: "debug" }],
+    ["logging/setLevel", { level: "error" }],
+    ["resources/subscribe", { uri: "note://a" }],
+    ["resources/subscribe", { uri: "note://b" }],
+    ["resources/unsubscribe", { uri: "note://a" }],
+  ];
+  for (const [method, params] of told) await ask(session, { method, params: params as never });
+  alive.clear();
+  const before = server.requests.length;
+  expect((await ask(session, { method: "tools/list" })).status).toBe(200);
+  const again = server.requests.slice(before).map(({ message }) => [message?.method, message?.params]);
+  expect(again.slice(1)).toEqual([
+    ["initialize", INIT],
+    ["notifications/initialized", undefined],
+    ["logging/setLevel", { level: "error" }],
+    ["resources/subscribe", { uri: "note://b" }],
+    ["tools/list", undefined],
+  ]);
   await kit.close();
 });
 

@@ -20,6 +20,7 @@ import { LegacyCall, type Posted } from "./call.ts";
 import { Discovery, initializeResult } from "./discover.ts";
 import { type Ending, errorEnding } from "./errors.ts";
 import { LegacySession, isLegacyVersion } from "./legacy-session.ts";
+import { messageOf } from "./posted.ts";
 import type { Services } from "./services.ts";
 
 const SESSION_ID = "mcp-session-id";
@@ -33,6 +34,12 @@ const MAX_IDLE = 86_400_000;
 const MAX_CALLS = 1000;
 /** MCP 2025-11-25, Logging. */
 const LEVELS: readonly unknown[] = "debug info notice warning error critical alert emergency".split(" ");
+/** What modern servers want to see in a header field too: they would refuse the field that cannot be there. */
+const NAMED: ReadonlyMap<string, string> = new Map([
+  ["tools/call", "name"],
+  ["prompts/get", "name"],
+  ["resources/read", "uri"],
+]);
 /** Of this era no server knows them, or of the other era no client that begins with `initialize`. */
 const UNKNOWN = /^(?:tasks\/|server\/discover$|subscriptions\/listen$)/;
 
@@ -184,6 +191,9 @@ function answerHere(session: LegacySession, method: string, message: JsonObject)
     return done;
   }
   if (/^resources\/(?:un)?subscribe$/.test(method)) return subscribed(session, method, params?.value("uri"));
+  const named = NAMED.get(method);
+  if (named !== undefined && typeof params?.value(named) !== "string")
+    return errorEnding(-32602, `\`${named}\` is not a text.`);
   return UNKNOWN.test(method) ? errorEnding(-32601, `${method} is not offered here.`) : undefined;
 }
 
@@ -199,14 +209,4 @@ async function subscribed({ listening }: LegacySession, method: string, uri: unk
 function answer(idText: string, { member, value }: Ending, headers?: Record<string, string>): Answer {
   const text = JsonObject.empty().set("jsonrpc", '"2.0"').set("id", idText).set(member, value);
   return jsonText(text.toString(), 200, headers);
-}
-
-/** The posted message, as bytes where it came as such. */
-function messageOf({ posted }: Exchange, { body }: UpstreamRequest): JsonObject {
-  if (body instanceof Uint8Array) return JsonObject.read(body)!;
-  const message = JsonObject.read(Buffer.from(JSON.stringify(body)))!;
-  // A hook has changed it, and a number may have lost digits.
-  const idText = posted?.idText;
-  if (idText !== undefined && body?.id !== undefined && JSON.parse(idText) === body.id) message.set("id", idText);
-  return message;
 }

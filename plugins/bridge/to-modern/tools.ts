@@ -10,9 +10,9 @@ import {
   ask,
   isRecord,
 } from "../../../core/index.ts";
+import type { BridgeHost } from "../host.ts";
 import type { Posted } from "./call.ts";
-import { modernHeaders, modernParams } from "./envelope.ts";
-import type { LegacySession } from "./legacy-session.ts";
+import { type Envelope, modernHeaders, modernParams } from "./envelope.ts";
 
 const MAX_PAGES = 100;
 /** Largest page, in bytes. */
@@ -25,16 +25,25 @@ export function credentialOf({ principal }: Exchange, { headers }: UpstreamReque
   return `${principal.id}\0${headers.get("authorization") ?? ""}`;
 }
 
+/** Who wants to know. */
+export interface Asker {
+  readonly host: BridgeHost;
+  readonly envelope: Envelope;
+}
+
 /** All pages of `tools/list`. @throws ProxyError */
-export async function listTools(session: LegacySession, { request, next }: Posted): Promise<Json[]> {
-  const { server, timeouts } = session.host.mount;
+export async function listTools(
+  { host, envelope }: Asker,
+  { request, next }: Pick<Posted, "request" | "next">,
+): Promise<Json[]> {
+  const { server, timeouts } = host.mount;
   const signal = AbortSignal.timeout(timeouts.headers || PATIENCE);
   const tools: Json[] = [];
   let cursor: unknown;
   for (let page = 0; page < MAX_PAGES; page++) {
     const own = JsonObject.empty();
     if (cursor !== undefined) own.set("cursor", JSON.stringify(cursor));
-    const params = modernParams(JsonObject.empty().set("params", own), session.envelope);
+    const params = modernParams(JsonObject.empty().set("params", own), envelope);
     const headers = modernHeaders(request.headers, "tools/list", params);
     const message: Message = {
       jsonrpc: "2.0",
