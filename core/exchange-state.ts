@@ -39,8 +39,6 @@ export interface Front {
   answer?(): Answer;
   /** The message has passed every hook, and goes to the server next. @throws ProxyError */
   accept?(posted: Scan): Awaitable<void>;
-  /** See {@link Exchange.madeFields}. */
-  readonly madeFields?: boolean;
   /** Something is under way that a stop waits for. */
   readonly isBusy?: boolean;
 }
@@ -85,9 +83,6 @@ export abstract class ExchangeState extends SlotMap implements Exchange {
   }
   get opensChannel(): boolean {
     return this.front?.answer !== undefined;
-  }
-  get madeFields(): boolean {
-    return this.front?.madeFields ?? false;
   }
   get log(): Logger {
     return this.mount.log;

@@ -177,8 +177,6 @@ export interface Exchange extends Slots {
   readonly postedBody: Uint8Array | undefined;
   /** An HTTP+SSE client opens its stream with it: the proxy answers, whatever the server offers to listen to. */
   readonly opensChannel: boolean;
-  /** The client has no header fields (stdio): those of the request were made from its message. */
-  readonly madeFields: boolean;
   /** The server has been asked. Where it has not, a plugin or the proxy itself answers. */
   readonly asked: boolean;
   readonly log: Logger;

@@ -45,9 +45,6 @@ export class ChannelCall implements Front, AnswerTaker {
     this.settled = new Promise((resolve) => (this.#settle = resolve));
   }
 
-  get madeFields(): boolean {
-    return this.#options.fields !== undefined;
-  }
   get isModern(): boolean {
     return this.#options.isModern ?? false;
   }

@@ -135,7 +135,7 @@ export class ModernClients {
 
   /** A client that has no header fields of its own mirrors nothing in them. */
   async #checkParams(lease: ServerLease, { exchange, request: { headers }, message, object }: ModernRequest) {
-    if (exchange.madeFields) return;
+    if (exchange.request.stdio) return;
     const args = object.object("params")?.object("arguments");
     await this.#toolParams.check(lease, { name: message.params?.name, args, headers });
   }
