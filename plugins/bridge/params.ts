@@ -2,7 +2,7 @@
  * Arguments of tools that are mirrored by header fields: what a tool's schema declares with `x-mcp-header` (MCP 2026-07-28,
  * Transports, "Custom Headers from Tool Parameters"; SEP-2243).
  */
-import { type Json, type JsonObject, encodeMirror, isRecord } from "../../core/index.ts";
+import { type Json, type JsonObject, decodeMirror, encodeMirror, isRecord } from "../../core/index.ts";
 
 /** One argument with a header field of its own. */
 export interface HeaderParam {
@@ -22,6 +22,7 @@ const ANNOTATION = "x-mcp-header";
 const PREFIX = "mcp-param-";
 /** RFC 9110 §5.6.2. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/;
+const INTEGER = /^-?\d+$/;
 const TYPES: readonly unknown[] = ["string", "integer", "boolean"];
 /** Keywords whose schemas may not be annotated: no chain of `properties` leads there. One schema, or a list of them. */
 const ELSEWHERE = [
@@ -82,12 +83,41 @@ export function headerParams(inputSchema: unknown): readonly HeaderParam[] | und
 export function paramFields(params: readonly HeaderParam[], args: JsonObject | undefined): [string, string][] {
   const fields: [string, string][] = [];
   for (const { path, name } of params) {
-    let holder = args;
-    for (const key of path.slice(0, -1)) holder = holder?.object(key);
-    const value = fieldOf(holder?.text(path.at(-1)!)?.toString());
+    const value = fieldOf(jsonAt(args, path));
     if (value !== undefined) fields.push([`${PREFIX}${name.toLowerCase()}`, encodeMirror(value)]);
   }
   return fields;
+}
+
+/** What is wrong with the header fields of a call; `undefined`: nothing. Those of arguments that are not there do not count. */
+export function wrongField(
+  params: readonly HeaderParam[],
+  args: JsonObject | undefined,
+  headers: Headers,
+): string | undefined {
+  for (const { path, name } of params) {
+    const json = jsonAt(args, path);
+    const value = fieldOf(json);
+    if (value === undefined) continue;
+    const field = headers.get(`${PREFIX}${name.toLowerCase()}`);
+    if (field === null) return `Mcp-Param-${name} is missing.`;
+    const said = decodeMirror(field);
+    if (said !== value && (json!.startsWith('"') || !isSameInteger(said ?? "", value)))
+      return `Mcp-Param-${name} is not params.arguments.${path.join(".")}.`;
+  }
+  return undefined;
+}
+
+/** MCP 2026-07-28, Transports: servers should compare integers as numbers. */
+function isSameInteger(one: string, other: string): boolean {
+  const [a, b] = [one, other].map((text) => text.replace(/\.0+$/, ""));
+  return INTEGER.test(a!) && INTEGER.test(b!) && BigInt(a!) === BigInt(b!);
+}
+
+function jsonAt(args: JsonObject | undefined, path: readonly string[]): string | undefined {
+  let holder = args;
+  for (const key of path.slice(0, -1)) holder = holder?.object(key);
+  return holder?.text(path.at(-1)!)?.toString();
 }
 
 /** @param json text of the argument */
@@ -96,7 +126,7 @@ function fieldOf(json: string | undefined): string | undefined {
   if (json === "true" || json === "false") return json;
   if (json.startsWith('"')) return JSON.parse(json) as string;
   // As it was written: a number of the runtime would lose digits.
-  if (/^-?\d+$/.test(json)) return json === "-0" ? "0" : json;
+  if (INTEGER.test(json)) return json === "-0" ? "0" : json;
   const number = Number(json);
   return Number.isFinite(number) ? String(number) : undefined;
 }
@@ -154,6 +184,11 @@ export class ToolCatalog {
     shelf.tools.clear();
     shelf.listedAt = performance.now();
     for (const tool of tools) if (typeof tool.name === "string") this.learn(key, tool.name, tool);
+  }
+
+  /** What is known may not be true any more. */
+  forget(key: string): void {
+    this.#shelves.delete(key);
   }
 
   #shelf(key: string): Shelf {

@@ -6,13 +6,19 @@ const AS_JSON =
 const UNBROKEN =
   "the server closes its stream within the call; the proxy comes back to it, and its client has one stream";
 
+const OWN_KEYS =
+  "the keys are the bridge's own (Multi Round-Trip Requests: \"The keys are server-assigned identifiers\"): a legacy server's request has an id only, which is another one in each call";
+
+const NO_STREAM =
+  "a stream that the server closes and goes on with is one of the legacy revisions: no server of 2026-07-28 has event ids, or can resume";
+
 /**
  * What is not the same through the proxy, and why that is right. A row whose difference is gone from all revisions
  * fails the run, until it is removed.
  */
 export const EXPECTED: readonly Expected[] = [
   {
-    lanes: ["http", "stdio", "sse"],
+    lanes: ["http", "stdio", "sse", "dual", "modern"],
     scenario: "dns-rebinding-protection",
     check: "localhost-host-rebinding-rejected",
     what: "details.body",
@@ -47,24 +53,59 @@ export const EXPECTED: readonly Expected[] = [
     reason: `${AS_JSON}; there is no stream that it could close and go on with`,
   })),
   {
-    lanes: ["http"],
+    lanes: ["http", "dual"],
     scenario: "server-sse-polling",
     check: "server-sse-priming-event",
     what: "details.eventCount",
     reason: UNBROKEN,
   },
   ...["status", "errorMessage", "details"].map((what): Expected => ({
-    lanes: ["http"],
+    lanes: ["http", "dual"],
     scenario: "server-sse-polling",
     check: "server-sse-retry-field",
     what,
     reason: `${UNBROKEN}: it is not told when to come back`,
   })),
   {
-    lanes: ["http"],
+    lanes: ["http", "dual"],
     scenario: "server-sse-polling",
     check: "server-sse-disconnect-resume",
     what: "missing",
     reason: UNBROKEN,
   },
+  {
+    lanes: ["http", "stdio", "sse"],
+    scenario: "input-required-result-basic-elicitation",
+    check: "sep-2322-elicitation-incomplete",
+    what: "status",
+    reason: OWN_KEYS,
+  },
+  {
+    lanes: ["http", "stdio", "sse"],
+    scenario: "input-required-result-basic-elicitation",
+    check: "sep-2322-elicitation-complete",
+    what: "missing",
+    reason: `${OWN_KEYS}: the scenario ends there`,
+  },
+  {
+    lanes: ["http", "stdio", "sse"],
+    scenario: "input-required-result-ignore-extra-params",
+    check: "sep-2322-ignore-unexpected-params",
+    what: "status",
+    reason: `${OWN_KEYS}; the scenario answers under a key of its own, which is ignored, and what is missing is asked again`,
+  },
+  {
+    lanes: ["modern", "modern-stdio"],
+    scenario: "server-sse-multiple-streams",
+    check: "server-sse-streams-functional",
+    what: "missing",
+    reason: AS_JSON,
+  },
+  ...["server-sse-priming-event", "server-sse-retry-field", "server-sse-disconnect-resume"].map((check): Expected => ({
+    lanes: ["modern", "modern-stdio"],
+    scenario: "server-sse-polling",
+    check,
+    what: "missing",
+    reason: NO_STREAM,
+  })),
 ];

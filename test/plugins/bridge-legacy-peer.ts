@@ -38,7 +38,7 @@ export interface LegacyPeer extends Closeable {
 }
 
 export interface LegacyPeerOptions {
-  /** The result of `initialize`, beside version and server info. */
+  /** The result of `initialize`, beside version and server info; without `tools` it is not asked for their schemas. */
   capabilities?: object;
   /** @default a stream that stays open */
   get?: (posted: Posted, wire: Wire) => void;
@@ -49,7 +49,7 @@ export interface LegacyPeerOptions {
 /** @param answer to requests other than `initialize` and `ping` */
 export async function legacyPeer(
   answer: (posted: Posted, wire: Wire) => void | Promise<void>,
-  { capabilities = { tools: {} }, get, aside }: LegacyPeerOptions = {},
+  { capabilities = {}, get, aside }: LegacyPeerOptions = {},
 ): Promise<LegacyPeer> {
   const seen = journal<Posted>(({ what, body }) => `${what} ${body}`);
   const streams = journal<Wire>(() => "a GET stream");

@@ -5,10 +5,10 @@
  *   running ─ response ▶ over · the client leaves, or its time is over ▶ `notifications/cancelled`, over
  *   asking ─ response ▶ kept for the retry · nobody comes back ▶ the questions are answered with nothing, cancelled, over
  */
-import { JsonObject, type Logger, ProxyError } from "../../../core/index.ts";
+import { JsonObject, type Logger, type Message, ProxyError } from "../../../core/index.ts";
 import type { BridgeHost } from "../host.ts";
 import type { ServerMessage } from "../messages.ts";
-import { MAY_ASK, inputRequest, noAnswer, responseTo, whyNot } from "./asking.ts";
+import { MAY_ASK, inputRequest, isQuestion, noAnswer, responseTo, whyNot } from "./asking.ts";
 import type { Caller } from "./caller.ts";
 import type { ClientSide, Head } from "./client-side.ts";
 import { KeptMessages } from "./kept-messages.ts";
@@ -16,7 +16,7 @@ import type { LeaseCall, ServerLease } from "./lease.ts";
 import type { Sent } from "./lease-wire.ts";
 import type { ParkedCall, ParkedCalls } from "./parked-calls.ts";
 import { inputRequired } from "./results.ts";
-import { refusalOf, responseOf } from "./responses.ts";
+import { hasFailed, refusalOf, responseOf, undeclared } from "./responses.ts";
 import { UpstreamLeg } from "./upstream-leg.ts";
 
 /** What all calls of one server have in common. */
@@ -28,12 +28,15 @@ export interface CallContext extends BridgeHost {
 /** How a call ended at the server. */
 type Ending = { response: ServerMessage } | { refusal: [Buffer, Head] } | { error: ProxyError };
 
+/** Of a server that asks again and again. */
+const MAX_UNDECLARED = 16;
 /** The server stopped in the middle: it may still be at work. */
 const TIMED_OUT: ReadonlySet<string> = new Set(["UPSTREAM_TIMEOUT", "UPSTREAM_SILENT"]);
 
 export class BridgedCall implements LeaseCall, ParkedCall {
   readonly id: number;
   readonly method: string;
+  readonly uri: unknown;
   readonly isAskable: boolean;
   readonly binding: readonly string[];
   readonly lease: ServerLease;
@@ -43,6 +46,8 @@ export class BridgedCall implements LeaseCall, ParkedCall {
   readonly #kept: KeptMessages;
   /** Questions without an answer, by their key in `inputRequests`. */
   readonly #questions = new Map<string, ServerMessage>();
+  /** Questions that were refused, because the client did not declare what they need. */
+  readonly #undeclared: Message[] = [];
   #client: ClientSide | undefined;
   #asked = 0;
   #rounds = 0;
@@ -51,13 +56,14 @@ export class BridgedCall implements LeaseCall, ParkedCall {
   #isReleased = false;
   #isSent = false;
 
-  constructor(context: CallContext, lease: ServerLease, method: string, binding: readonly string[]) {
+  constructor(context: CallContext, lease: ServerLease, { method, params }: Message, binding: readonly string[]) {
     this.#context = context;
     this.lease = lease;
-    this.method = method;
+    this.method = method!;
+    this.uri = method === "resources/read" ? params?.uri : undefined;
     this.binding = binding;
     this.id = lease.nextId();
-    this.isAskable = MAY_ASK.has(method);
+    this.isAskable = MAY_ASK.has(this.method);
     this.#kept = new KeptMessages(context.parked);
     this.#leg = new UpstreamLeg(lease, {
       message: (message) => this.take(message),
@@ -163,6 +169,7 @@ export class BridgedCall implements LeaseCall, ParkedCall {
     if (method === "ping") return lease.answer(responseTo(idText!, { result: "{}" }));
     const no = whyNot(lease.caller.capabilities, message.message, this.server);
     if (no) {
+      if (isQuestion(method) && this.#undeclared.length < MAX_UNDECLARED) this.#undeclared.push(message.message);
       log.warn(() => `${this.server}: it asked for ${method}, which its client did not declare; answered -32601`);
       return lease.answer(responseTo(idText!, { error: no }));
     }
@@ -221,8 +228,14 @@ export class BridgedCall implements LeaseCall, ParkedCall {
     this.#client = undefined;
     this.#kept.clear();
     if ("error" in ending) return client.fail(ending.error);
-    const [response, head] = "refusal" in ending ? ending.refusal : responseOf(ending.response, this, client.declined);
+    const [response, head] = "refusal" in ending ? ending.refusal : this.#told(ending.response, client.declined);
     client.respond(JsonObject.read(response)!.set("id", client.idText).toBytes(), head);
+  }
+
+  /** MCP 2026-07-28, Lifecycle: a server that cannot go on without a capability says which. Others went on, without. */
+  #told(response: ServerMessage, declined: boolean): [Buffer, Head] {
+    const failed = this.#undeclared.length > 0 && hasFailed(response);
+    return failed ? undeclared(this.#undeclared, this) : responseOf(response, this, declined);
   }
 
   /** Nobody wants the answer any more: not the client, and soon not the server. */

@@ -12,16 +12,23 @@ export interface ModernError {
   error: JsonObject;
 }
 
-/** @param error of a legacy server */
-export function modernError(error: JsonObject): ModernError {
+/** @param error of a legacy server @param uri that was to be read, if one was */
+export function modernError(error: JsonObject, uri: unknown): ModernError {
   const code = error.value("code");
   // A method that is not there (MCP 2026-07-28, Transports).
   if (code === -32601) return { status: 404, error };
-  // A resource that is not there.
-  if (code === -32002) return { status: 200, error: error.set("code", "-32602") };
+  if (code === -32002) return { status: 200, error: notThere(error, uri) };
   // Reserved: a client would take them for something that was never meant.
   if (typeof code === "number" && code <= -32020 && code >= -32099) return { status: 200, error: wrapped(error) };
   return { status: 200, error };
+}
+
+/** A resource that is not there (MCP 2026-07-28, Resources, Error Handling): which one stands in the data. */
+function notThere(error: JsonObject, uri: unknown): JsonObject {
+  error.set("code", "-32602");
+  const data = error.has("data") ? error.object("data") : JsonObject.empty();
+  if (typeof uri !== "string" || !data || data.has("uri")) return error;
+  return error.set("data", data.set("uri", JSON.stringify(uri)));
 }
 
 /** An error whose code must not be passed on. */

@@ -52,12 +52,20 @@ export abstract class LeaseWire extends Lease<Leases> {
     return ++this.#lastId;
   }
 
-  /** A request of the proxy's own. @returns the response, errors included @throws ProxyError where there is none */
-  async request(method: string, params?: Json): Promise<Message> {
+  /**
+   * A request of the proxy's own.
+   *
+   * @param limit of the answer, in bytes @returns the response, errors included @throws ProxyError where there is none
+   */
+  async request(method: string, params?: Json, limit?: number): Promise<Message> {
     const message: Message = { jsonrpc: "2.0", id: this.nextId(), method, ...(params && { params }) };
     const outline: Outline = { kind: "request", method, idText: String(message.id) };
     const send: Call = ({ body = null, signal }) => this.#post(body, signal!, outline);
-    const { response, status } = await ask(send, { message, signal: AbortSignal.timeout(ASIDE_MS) });
+    const { response, status } = await ask(send, {
+      message,
+      signal: AbortSignal.timeout(ASIDE_MS),
+      ...(limit && { limit }),
+    });
     if (response) return response;
     const { server } = this.sessions.mount;
     throw new ProxyError("UPSTREAM_INVALID", { server, detail: `HTTP ${status} without a response to ${method}` });

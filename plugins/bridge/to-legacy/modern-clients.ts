@@ -24,10 +24,12 @@ import { ClientSide } from "./client-side.ts";
 import { discovered } from "./discover.ts";
 import { errorAnswer } from "./errors.ts";
 import { HandshakeRefused } from "./handshake.ts";
+import type { ServerLease } from "./lease.ts";
 import { Leases } from "./leases.ts";
 import { Listening } from "./listening.ts";
 import { ParkedCalls, bindingOf } from "./parked-calls.ts";
 import { legacyRequest } from "./requests.ts";
+import { ToolParams } from "./tool-params.ts";
 
 /** MCP 2026-07-28, Changelog: methods that are no more; what is left of tasks is an extension. */
 const GONE = /^(?:initialize|ping|logging\/setLevel|resources\/(?:un)?subscribe|tasks\/.*)$/;
@@ -49,11 +51,13 @@ export class ModernClients {
   readonly #host: BridgeHost;
   readonly #context: CallContext;
   readonly #listening: Listening;
+  readonly #toolParams: ToolParams;
 
   constructor(host: BridgeHost) {
     this.#host = host;
     this.leases = new Leases(host);
     this.#listening = new Listening(host.mount.server);
+    this.#toolParams = new ToolParams(host.app.log);
     this.#context = { ...host, log: host.app.log, parked: new ParkedCalls(host) };
   }
 
@@ -114,13 +118,26 @@ export class ModernClients {
     const lease = mayAsk
       ? await this.leases.take(caller, fields, hears, (run) => exchange.whenLeft(request, run))
       : await this.leases.get(caller, fields);
+    try {
+      if (method === "tools/call") await this.#checkParams(lease, asked);
+    } catch (cause) {
+      lease.left();
+      throw cause;
+    }
     if (hears) await lease.wantLevel(level);
     const client = new ClientSide(this.#host, asked);
-    const call = new BridgedCall(this.#context, lease, method, binding);
+    const call = new BridgedCall(this.#context, lease, asked.message, binding);
     // The limit for all of it is the client's; a call that waits for answers begins anew with each of them.
     const { total: _total, ...timeouts } = request.timeouts ?? {};
     call.start({ body: legacyRequest(object, call.id, mayAsk), fields, timeouts, next }, client);
     return client.answer;
+  }
+
+  /** A client that has no header fields of its own mirrors nothing in them. */
+  async #checkParams(lease: ServerLease, { exchange, request: { headers }, message, object }: ModernRequest) {
+    if (exchange.request.stdio) return;
+    const args = object.object("params")?.object("arguments");
+    await this.#toolParams.check(lease, { name: message.params?.name, args, headers });
   }
 
   /** Called now and then: ends what is idle or too old. */

@@ -1,6 +1,6 @@
 /** From a legacy server's response to what its modern client is told. */
-import { type Answer, type Json, JsonObject } from "../../../core/index.ts";
-import { declares } from "../../_capabilities.ts";
+import { type Answer, type Json, JsonObject, type Message } from "../../../core/index.ts";
+import { declares, requiredFor } from "../../_capabilities.ts";
 import type { ServerMessage } from "../messages.ts";
 import { pagesOf } from "./asking.ts";
 import type { Caller } from "./caller.ts";
@@ -12,6 +12,8 @@ import { completeResult, inputRequired } from "./results.ts";
 export interface About {
   readonly method: string;
   readonly isAskable: boolean;
+  /** Of `resources/read`. */
+  readonly uri: unknown;
   readonly caller: Caller;
   readonly serverInfo: unknown;
   readonly server: string;
@@ -33,7 +35,7 @@ export function responseOf({ text, isError, message }: ServerMessage, about: Abo
     return [object.set("result", completeResult(about.method, result, about.serverInfo)).toBytes(), { status: 200 }];
   }
   if (message.error?.code === PAGES_FIRST) return pagesFirst(object, message.error.data, about, declined);
-  const { status, error } = modernError(object.object("error") ?? JsonObject.empty());
+  const { status, error } = modernError(object.object("error") ?? JsonObject.empty(), about.uri);
   return [object.set("error", error).toBytes(), { status }];
 }
 
@@ -73,6 +75,20 @@ function pagesFirst(object: JsonObject, data: unknown, about: About, declined: b
     return [object.set("error", error).toBytes(), { status: 200 }];
   }
   return [inputRequired("0", pages, undefined, about.serverInfo), { status: 200 }];
+}
+
+/** The call failed, whether at the server or in the tool. */
+export function hasFailed({ text, isError }: ServerMessage): boolean {
+  return isError || JsonObject.read(text)?.object("result")?.value("isError") === true;
+}
+
+/** @param requests for which the client did not declare what they need */
+export function undeclared(requests: readonly Message[], { server }: About): Told {
+  const requiredCapabilities = requiredFor(requests);
+  const names = Object.keys(requiredCapabilities).join(", ");
+  const message = `Server '${server}' needs what its client did not declare: ${names}.`;
+  const error = { code: -32021, message, data: { requiredCapabilities } };
+  return [Buffer.from(JSON.stringify({ jsonrpc: "2.0", id: 0, error })), { status: 400 }];
 }
 
 const URL_MODE: Json = { mode: "url" };
