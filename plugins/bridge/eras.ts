@@ -10,6 +10,7 @@ import {
   type Call,
   type Era,
   type Exchange,
+  MODERN,
   type Next,
   type Probe,
   ProxyError,
@@ -28,6 +29,7 @@ import {
   sentBy,
 } from "./era-evidence.ts";
 import type { BridgeHost } from "./host.ts";
+import { checkModernRequest } from "./modern-request.ts";
 import { ParamMirrors } from "./param-mirrors.ts";
 import { RequestStates } from "./request-state.ts";
 import type { ModernClients } from "./to-legacy/modern-clients.ts";
@@ -49,6 +51,13 @@ interface Going {
   readonly next: Next;
   /** Of the credential that it carries. */
   readonly key: string;
+}
+
+/** A client's own question is as good as the proxy's, unless the server must refuse it for what is wrong with it. */
+function isGoodQuestion(exchange: Exchange, request: UpstreamRequest): boolean {
+  if (sentBy(exchange, request).method !== "server/discover") return false;
+  const { version, envelope, mirrors } = checkModernRequest(exchange, request);
+  return version === MODERN && !envelope && !mirrors;
 }
 
 /** Decides for all requests of one mount. */
@@ -93,6 +102,12 @@ export class EraRouter {
   /** To a server of the same era. */
   #relay(era: Era, { exchange, request, next }: Going): Promise<Answer> {
     if (era === "legacy") return next(request);
+    // A server that speaks over its standard input sees no header field: here they are looked at, or nowhere.
+    if (this.#host.mount.transport === "stdio" && !exchange.request.stdio) {
+      const { envelope, mirrors } = checkModernRequest(exchange, request);
+      const refusal = envelope ?? mirrors;
+      if (refusal) return Promise.reject(refusal);
+    }
     const mirroring: Next = (sent) => this.#mirrors.send(exchange, sent, next);
     return this.#states.relay(exchange, request, this.#mirrors.isFor(exchange, request) ? mirroring : next);
   }
@@ -142,7 +157,7 @@ export class EraRouter {
     const running = eras.asking("modern", key);
     // Its client may leave, and then the question was not answered for others.
     let probe = await running;
-    if (!running && sentBy(exchange, request).method === "server/discover") {
+    if (!running && isGoodQuestion(exchange, request)) {
       const { answer, probe } = await this.#discover(going);
       return probe.verdict === "legacy" ? this.#bridge("modern", going) : answer;
     }

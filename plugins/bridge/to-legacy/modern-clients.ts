@@ -12,11 +12,10 @@ import {
   type Message,
   type Next,
   type UpstreamRequest,
-  checkMirrors,
-  decideEra,
   empty,
 } from "../../../core/index.ts";
 import type { BridgeHost } from "../host.ts";
+import { checkModernRequest } from "../modern-request.ts";
 import { MAY_ASK } from "./asking.ts";
 import { BridgedCall, type CallContext } from "./call.ts";
 import { type Caller, callerOf, legacyFields } from "./caller.ts";
@@ -64,10 +63,9 @@ export class ModernClients {
   /** @throws ProxyError */
   async forward(exchange: Exchange, request: UpstreamRequest, next: Next): Promise<Answer> {
     const { body } = request;
-    const message = body instanceof Uint8Array ? exchange.message! : body!;
     // No server of that era looks at what this revision demands.
-    const { refusal, version } = decideEra("POST", request.headers, message);
-    if (refusal) throw refusal;
+    const { message, version, envelope, mirrors } = checkModernRequest(exchange, request);
+    if (envelope) throw envelope;
     const object = JsonObject.read(body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body)))!;
     const idText = object.text("id")?.toString();
     if (version !== MODERN && idText !== undefined)
@@ -76,7 +74,7 @@ export class ModernClients {
         message: `Server '${this.#host.mount.server}' is reached here with ${MODERN}.`,
         data: { supported: [MODERN], requested: version },
       });
-    checkMirrors([...request.headers].flat(), message, "modern");
+    if (mirrors) throw mirrors;
     // There is nothing that a client of this revision could tell a server over HTTP: the end of a stream cancels.
     if (idText === undefined) return empty(202);
     try {
