@@ -19,7 +19,7 @@ import { orderPlugins } from "./hooks.ts";
 import { type Logger, SILENT } from "./log.ts";
 import { MountRuntime, type Shared } from "./mount.ts";
 import { type PathClaim, PathTable, messagesPath, shape } from "./paths.ts";
-import { createPublicOrigin } from "./public-url.ts";
+import { createPublicOrigin, withoutPrefix } from "./public-url.ts";
 import { RoutePath, checkRoute } from "./routes.ts";
 import type { PenstockServer, ServeOptions } from "./serve.ts";
 import { CLIENT_LIMITS } from "./timeouts.ts";
@@ -61,6 +61,10 @@ export interface Penstock {
   drain(): void;
   /** Whether every mount has a plugin that asks callers who they are. */
   readonly authenticates: boolean;
+  /** Whether callers of some server log in, here or at the server: they must be told the URL that they use. */
+  readonly logsIn: boolean;
+  /** As configured, without trailing slash. */
+  readonly publicUrl: string | undefined;
   /** Whether a plugin checks Host and Origin of requests. */
   readonly guarded: boolean;
   /** What plugins tell about each server, by its name. */
@@ -118,11 +122,14 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
   const origin = createPublicOrigin(config);
   const store = config.store ?? memoryStore();
   const sealer = createSealer([config.secret ?? createSecret()].flat());
+  /** Taken off every path; nothing while something of this proxy's own lies below it. */
+  let prefix = "";
   /** Who serves the paths that have no parameter: no pattern is more specific, so most requests need no router. */
   const direct = new Map<string, Serve>();
   const enter = createDoor({
     guards,
     log,
+    prefix: () => prefix,
     route(inbound) {
       const query = inbound.target.indexOf("?");
       const serve = direct.get(query === -1 ? inbound.target : inbound.target.slice(0, query));
@@ -163,6 +170,7 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
     const checks = plugins.map(fixHooks);
     for (const plugin of plugins) await plugin.setup?.(viewFor(plugin));
     for (const check of checks) check();
+    prefix = droppedPrefix(origin.prefix, table, log);
     open = true;
   }
 
@@ -262,6 +270,8 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
       ending ??= shared.timers.every(100, () => running.values().forEach((exchange) => exchange.drain()));
       for (const exchange of running.values()) exchange.drain();
     },
+    publicUrl: origin.configured,
+    logsIn: plugins.some((plugin) => plugin.authenticate) || mounts.some(({ auth }) => auth === "passthrough"),
     authenticates: mounts.every((mount) => mount.hooks.authenticate.length > 0),
     guarded: guards.length > 0,
     report: () => Object.fromEntries(mounts.map((mount) => [mount.server, describe(mount)])),
@@ -282,6 +292,14 @@ export function createPenstock(input: PenstockConfig, options: PenstockOptions =
       await Promise.all(mounts.map((mount) => mount.driver.close()));
     },
   };
+}
+
+/** `/team/mcp` may be the server 'team', or `/mcp` behind a prefix: where it can be both, it is the server. */
+function droppedPrefix(prefix: string, table: PathTable, log: Logger): string {
+  const own = prefix === "" ? undefined : table.sorted().find(({ path }) => withoutPrefix(path, prefix) !== path);
+  if (!own) return prefix;
+  log.info(`${own.path} (${own.owner}) is below the path of publicUrl: proxies in front must take ${prefix} away.`);
+  return "";
 }
 
 /** Ids of exchanges: counted within one proxy. @param proxy its name */

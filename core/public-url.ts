@@ -12,6 +12,8 @@ const FORWARDING_FIELDS = ["forwarded", "x-forwarded-for", "x-forwarded-host", "
 export interface PublicOrigin {
   /** What the configuration says, without trailing slash. */
   readonly configured: string | undefined;
+  /** Its path, without trailing slash: `""` or `/team`. */
+  readonly prefix: string;
   /** Origin and path prefix of the public URL, without trailing slash. */
   of(head: Pick<RequestHead, "url" | "headers" | "ip">): string;
 }
@@ -32,6 +34,7 @@ export function createPublicOrigin(config: Pick<PenstockConfig, "publicUrl" | "t
     });
   return {
     configured,
+    prefix: configured === undefined ? "" : withoutSlash(new URL(configured).pathname),
     of({ url, headers, ip }) {
       if (configured !== undefined) return configured;
       if (trustedProxies.length === 0) return url.origin;
@@ -50,6 +53,14 @@ export function mountUrl(request: RequestHead, mount: Mount): string {
   const path = withoutSlash(request.url.pathname);
   const stream = mount.ssePaths.find((one) => one === path || messagesPath(one) === path);
   return request.publicUrl + (mount.paths.find((one) => one === path) ?? stream ?? mount.path);
+}
+
+/** A target, or a path, without the path prefix of the public URL; as it is where it does not lie below. */
+export function withoutPrefix(target: string, prefix: string): string {
+  if (!target.startsWith(prefix)) return target;
+  const rest = target.slice(prefix.length);
+  if (rest === "" || rest.startsWith("?")) return `/${rest}`;
+  return rest.startsWith("/") ? rest : target;
 }
 
 /**

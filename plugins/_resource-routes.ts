@@ -52,7 +52,7 @@ function addDocuments(app: App): void {
         const document = (request: RouteRequest) =>
           describeResource(mount, request, isPattern ? withoutSlash(request.url.pathname.slice(skip)) : path);
         // Between host and path (RFC 9728 §3.1), and behind the path, where some clients look by mistake.
-        const found = [PROTECTED_RESOURCE + at, ...(isPattern ? [] : [at + PROTECTED_RESOURCE])];
+        const found = [PROTECTED_RESOURCE + at, ...(isPattern || before !== "" ? [] : [at + PROTECTED_RESOURCE])];
         // Where two paths meet, the one that clients see counts.
         for (const place of found) if (!places.has(place)) places.set(place, document);
       }

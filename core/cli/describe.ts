@@ -35,11 +35,12 @@ export interface HookOrder {
   done: string[];
 }
 
-/** @param origin put before each path */
-export function describeRoutes(penstock: Penstock, origin = ""): RouteReport[] {
+/** @param base put before each path; of one with a path of its own the origin, where the path is well-known (RFC 8615 §3) */
+export function describeRoutes(penstock: Penstock, base = ""): RouteReport[] {
+  const origin = /^https?:/.test(base) ? new URL(base).origin : base;
   return penstock.paths.map(({ path, methods, owner }) => ({
     path,
-    url: origin + path,
+    url: (path.startsWith("/.well-known/") ? origin : base) + path,
     methods: methods === "all" ? ["GET", "POST", "DELETE"] : [methods],
     owner,
   }));

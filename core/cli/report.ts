@@ -9,13 +9,13 @@ type ReportedMount = Penstock["mounts"][number];
 /** Printed once the proxy listens. */
 export function banner(penstock: Penstock, origin: string, title: string, file: string | undefined): string {
   const socket = origin.startsWith("unix:") ? origin.slice("unix:".length) : undefined;
-  const base = socket === undefined ? origin : "";
+  const base = penstock.publicUrl ?? (socket === undefined ? origin : "");
   const lines = [title, ...(file ? [`Configuration: ${file}`] : []), "", listMounts(penstock, base)];
   const first = penstock.mounts.find((mount) => mount.path);
-  if (first && socket !== undefined)
+  if (first && base === "")
     lines.push("", "Reach it, for example:", `  curl --unix-socket ${socket} http://localhost${first.path}`);
   else if (first) {
-    const url = origin + first.path;
+    const url = base + first.path;
     lines.push(
       "",
       "Connect a client, for example:",

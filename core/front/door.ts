@@ -21,6 +21,8 @@ export interface DoorOptions {
   /** Plugins of the root list with a `guard` hook, in order. */
   guards: readonly Plugin[];
   log: Logger;
+  /** Path prefix that proxies in front may have left before every path; none: `""`. */
+  prefix(): string;
   /** Answers a request that may come in. Never rejects. */
   route: (inbound: Inbound) => Awaitable<Outgoing>;
 }
@@ -29,7 +31,7 @@ export interface DoorOptions {
 const CLOSE = { connection: "close" };
 
 /** @returns answers one request; never rejects */
-export function createDoor({ guards, log, route }: DoorOptions): (inbound: Inbound) => Awaitable<Outgoing> {
+export function createDoor({ guards, log, prefix, route }: DoorOptions): (inbound: Inbound) => Awaitable<Outgoing> {
   const targetError = createTargetCheck();
 
   /** The first guard that answers decides. One that fails lets nobody pass, unless it says otherwise. */
@@ -51,6 +53,8 @@ export function createDoor({ guards, log, route }: DoorOptions): (inbound: Inbou
     const wrong = targetError(inbound);
     if (wrong !== undefined)
       return refusal(new ProxyError("INVALID_TARGET", { hint: wrong, headers: CLOSE }), log, inbound);
+    // Guards and the router see the same path.
+    if (prefix() !== "") inbound.dropPrefix(prefix());
     if (guards.length === 0) return route(inbound);
     const added = new HeaderList();
     let outgoing: Awaitable<Outgoing>;

@@ -32,7 +32,7 @@ export class WebRequest extends Inbound {
     return this.#request.ip ?? "";
   }
   /** Some hosts let the Host field decide the path: where the request line is known, it counts. */
-  get target(): string {
+  protected get line(): string {
     const line = this.#request.runtime?.node?.req.url;
     if (line !== undefined || !URL.canParse(this.#request.url)) return line ?? "";
     const { pathname, search } = new URL(this.#request.url);

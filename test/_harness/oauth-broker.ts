@@ -79,17 +79,19 @@ export function broker({ servers, hiddenFrom, old = false }: BrokerOptions): Plu
       path: `/${server}/token`,
       handler: (request) => issuer.token(request, own(request)),
     });
+    // RFC 8414 §3.1, RFC 9728 §3.1: before the path of the issuer and the resource, which has that of the public URL.
+    const prefix = new URL(app.publicUrl ?? "http://localhost").pathname.replace(/\/$/, "");
     app.route({
       ...shared,
       method: "GET",
-      path: `/.well-known/oauth-authorization-server/${server}`,
+      path: `/.well-known/oauth-authorization-server${prefix}/${server}`,
       handler: async (request) =>
         Response.json({ ...(await issuer.metadata(request, own(request))), issuer: own(request) }),
     });
     app.route({
       ...shared,
       method: "GET",
-      path: `/.well-known/oauth-protected-resource${mount.path}`,
+      path: `/.well-known/oauth-protected-resource${prefix}${mount.path}`,
       handler: (request) =>
         old
           ? Response.json({ error: "not_found" }, { status: 404 })

@@ -1,5 +1,6 @@
 /** Under which URL clients know the proxy: whose word counts, hop by hop, and that every document says the same. */
-import { mounts, broker, oauthRelay, oauthRoot, routes } from "../_harness/plugins.ts";
+import { broker, fence, mounts, oauthRelay, oauthRoot, routes } from "../_harness/plugins.ts";
+import { rawClient } from "../_harness/peers.ts";
 import { startProxy } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
 import { scripted } from "../_harness/scripted.ts";
@@ -179,59 +180,115 @@ async function protectedServer() {
   return { url: `${upstream.server.url}/mcp`, auth: "passthrough" };
 }
 
+/** Three servers: one checks tokens itself, one has a broker in front, one asks for nothing. */
+async function threeServers(fields: readonly string[], settings: { trustedProxies?: string[]; publicUrl?: string }) {
+  const plugins = [mounts(), oauthRoot({ policy: "login" }), oauthRelay(), broker({ servers: ["login"] })];
+  const plain = { url: "http://127.0.0.1:9/mcp" };
+  const all = { docs: await protectedServer(), login: plain, plain };
+  const { url } = await use(startProxy({ servers: all, plugins, ...settings }));
+  const port = Number(new URL(url).port);
+  const send = asking(use, port);
+  const ask = (method: string, target: string, body?: string) => send({ method, target, host: HOST, fields, body });
+  return {
+    ask,
+    document: async (path: string) => JSON.parse((await ask("GET", path)).body) as Record<string, unknown>,
+    /** Where an HTTP+SSE client is told to post, as a URL. */
+    async endpoint(target: string, base: string) {
+      const client = await use(rawClient(port));
+      client.send(
+        `GET ${[`${target} HTTP/1.1`, `host: ${HOST}`, ...fields, "accept: text/event-stream"].join("\r\n")}\r\n\r\n`,
+      );
+      const told = await client.receive(/event: endpoint\ndata: [^\n?]+/);
+      await client.close();
+      return new URL(told.split("data: ").at(-1)!, base).href;
+    },
+  };
+}
+
+/** What a client asks for and is told on the way to its login. @param before what stands before each path on the request line */
+async function expectOneUrl(
+  { ask, document, endpoint }: Awaited<ReturnType<typeof threeServers>>,
+  base: string,
+  before = "",
+) {
+  const { origin, pathname } = new URL(base);
+  const prefix = pathname.replace(/\/$/, "");
+  const wellKnown = (name: string, path: string) => `/.well-known/${name}${prefix}${path}`;
+
+  expect(await document(wellKnown("oauth-protected-resource", "/docs/mcp"))).toMatchObject({
+    resource: `${base}/docs/mcp`,
+  });
+  expect((await ask("POST", `${before}/docs/mcp`)).headers["www-authenticate"]).toBe(
+    `Bearer resource_metadata="${origin}${wellKnown("oauth-protected-resource", "/docs/mcp")}"`,
+  );
+  expect(await document(wellKnown("oauth-protected-resource", "/login/mcp"))).toMatchObject({
+    resource: `${base}/login/mcp`,
+    authorization_servers: [`${base}/login`],
+  });
+  expect(await document(wellKnown("oauth-authorization-server", "/login"))).toMatchObject({
+    issuer: `${base}/login`,
+    authorization_endpoint: `${base}/login/authorize`,
+    token_endpoint: `${base}/login/token`,
+  });
+  expect(await document("/.well-known/oauth-authorization-server")).toMatchObject({
+    issuer: origin,
+    token_endpoint: `${base}/login/token`,
+  });
+  expect(await endpoint(`${before}/plain/sse`, base)).toBe(`${base}/plain/messages`);
+
+  const redirect = "http://127.0.0.1:9/callback";
+  const registered = await ask("POST", `${before}/login/register`, JSON.stringify({ redirect_uris: [redirect] }));
+  const { client_id } = JSON.parse(registered.body) as { client_id: string };
+  const query = new URLSearchParams({ response_type: "code", client_id, redirect_uri: redirect, code_challenge: "x" });
+  const sent = await ask("GET", `${before}/login/authorize?${query}`);
+  expect(sent.status).toBe(302);
+  expect(new URL(sent.headers.location!).searchParams.get("iss")).toBe(`${base}/login`);
+}
+
+const TWO_HOPS = [
+  "x-forwarded-for: 192.0.2.1, 10.0.0.1",
+  "x-forwarded-host: gw.example.com, middle",
+  "x-forwarded-proto: https, http",
+];
+
 test.each<[string, string[] | undefined, string[], string]>([
   ["untrusted", undefined, ["x-forwarded-host: evil.test", "x-forwarded-proto: https"], OWN],
   ["one hop", ONE, ["x-forwarded-host: gw.example.com", "x-forwarded-proto: https"], OUTER],
-  [
-    "two hops",
-    TWO,
-    [
-      "x-forwarded-for: 192.0.2.1, 10.0.0.1",
-      "x-forwarded-host: gw.example.com, middle",
-      "x-forwarded-proto: https, http",
-    ],
-    OUTER,
-  ],
+  ["two hops", TWO, TWO_HOPS, OUTER],
   ["garbage", ONE, ["forwarded: host=evil.test;;;=", "x-forwarded-host: evil/path?x"], OWN],
 ])(
-  "AU-06 %s: metadata, challenge, redirect and issuer name one origin",
-  async (_name, trustedProxies, fields, origin) => {
-    const plugins = [mounts(), oauthRoot({ policy: "login" }), oauthRelay(), broker({ servers: ["login"] })];
-    const both = { docs: await protectedServer(), login: { url: "http://127.0.0.1:9/mcp" } };
-    const { url } = await use(startProxy({ servers: both, plugins, trustedProxies }));
-    const send = asking(use, Number(new URL(url).port));
-    const ask = (method: string, target: string, body?: string) => send({ method, target, host: HOST, fields, body });
-    const document = async (name: string) => JSON.parse((await ask("GET", `/.well-known/${name}`)).body) as unknown;
-
-    expect(await document("oauth-protected-resource/docs/mcp")).toMatchObject({ resource: `${origin}/docs/mcp` });
-    expect((await ask("POST", "/docs/mcp")).headers["www-authenticate"]).toBe(
-      `Bearer resource_metadata="${origin}/.well-known/oauth-protected-resource/docs/mcp"`,
-    );
-    expect(await document("oauth-protected-resource/login/mcp")).toMatchObject({
-      resource: `${origin}/login/mcp`,
-      authorization_servers: [`${origin}/login`],
-    });
-    expect(await document("oauth-authorization-server/login")).toMatchObject({
-      issuer: `${origin}/login`,
-      authorization_endpoint: `${origin}/login/authorize`,
-      token_endpoint: `${origin}/login/token`,
-    });
-    expect(await document("oauth-authorization-server")).toMatchObject({
-      issuer: origin,
-      token_endpoint: `${origin}/login/token`,
-    });
-
-    const redirect = "http://127.0.0.1:9/callback";
-    const registered = await ask("POST", "/login/register", JSON.stringify({ redirect_uris: [redirect] }));
-    const { client_id } = JSON.parse(registered.body) as { client_id: string };
-    const query = new URLSearchParams({
-      response_type: "code",
-      client_id,
-      redirect_uri: redirect,
-      code_challenge: "x",
-    });
-    const sent = await ask("GET", `/login/authorize?${query}`);
-    expect(sent.status).toBe(302);
-    expect(new URL(sent.headers.location!).searchParams.get("iss")).toBe(`${origin}/login`);
-  },
+  "AU-06 %s: metadata, challenge, redirect, issuer and endpoint event name one origin",
+  async (_name, trustedProxies, fields, origin) => expectOneUrl(await threeServers(fields, { trustedProxies }), origin),
 );
+
+test.each([
+  ["takes the prefix away", ""],
+  ["leaves the prefix", "/team"],
+])("AU-06 behind a proxy that %s, all of them name the configured URL", async (_name, before) => {
+  const fields = ["x-forwarded-host: evil.test", "x-forwarded-prefix: /evil"];
+  const publicUrl = `${OUTER}/team`;
+  await expectOneUrl(await threeServers(fields, { publicUrl, trustedProxies: ONE }), publicUrl, before);
+});
+
+test("AU-06 only the whole prefix is taken away, and guards see what is left", async () => {
+  const publicUrl = `${OUTER}/team`;
+  const plugins = [fence("/shut"), routes({ path: "/", does: "tell-url" }, { path: "/shut", does: "tell-url" })];
+  const { url } = await use(startProxy({ servers, plugins, publicUrl }));
+  const ask = asking(use, Number(new URL(url).port));
+  const status = async (target: string) => (await ask({ method: "GET", target })).status;
+  expect(await status("/")).toBe(200);
+  for (const target of ["/team", "/team/", "/team?x"]) expect(await status(target), target).toBe(200);
+  for (const target of ["/teams", "/team/team", "/TEAM/", "/tea%6d/"])
+    expect(await status(target), target).not.toBe(200);
+  expect(await status("/team/shut")).toBe(403);
+});
+
+test("AU-06 a server whose path begins with the prefix keeps it", async () => {
+  const publicUrl = `${OUTER}/team`;
+  const team = { url: "http://127.0.0.1:9/mcp" };
+  const plugins = [mounts(), routes({ path: "/mcp", does: "tell-url" })];
+  const { url } = await use(startProxy({ servers: { team, docs: team }, plugins, publicUrl }));
+  const ask = asking(use, Number(new URL(url).port));
+  expect((await ask({ method: "POST", target: "/team/mcp" })).status).toBe(502);
+  expect((await ask({ method: "POST", target: "/team/docs/mcp" })).status).toBe(404);
+});

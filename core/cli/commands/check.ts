@@ -50,7 +50,7 @@ interface Loaded {
   penstock: Penstock;
   config: PenstockConfig;
   file: string | null;
-  /** Where it would listen. */
+  /** Where clients reach it: `publicUrl`, else where it would listen. */
   origin: string;
 }
 
@@ -61,7 +61,7 @@ async function withPenstock(args: Args, output: Output, report: (loaded: Loaded)
   try {
     await penstock.ready();
     if (options.socket === undefined) checkHost(penstock, options.host, config.allowUnauthenticated);
-    report({ penstock, config, file, origin: originOf(options) });
+    report({ penstock, config, file, origin: penstock.publicUrl ?? originOf(options) });
   } finally {
     await penstock.close();
   }

@@ -39,16 +39,23 @@ async function start(args: Args, output: Output): Promise<void> {
   warnOfRisks(penstock, config, options.host, log);
   const title = `Penstock ${version} on ${runtimeName()} listening on ${server.url}`;
   if (args["log-format"] === "json")
-    output.print(jsonLine("info", title, { url: server.url, servers: penstock.mounts.map((mount) => mount.server) }));
+    output.print(
+      jsonLine("info", title, {
+        url: server.url,
+        publicUrl: penstock.publicUrl,
+        servers: penstock.mounts.map((mount) => mount.server),
+      }),
+    );
   else output.print(banner(penstock, server.url, title, file));
 }
 
 function warnOfRisks(penstock: Penstock, config: PenstockConfig, host: string | undefined, log: Logger): void {
   if (!penstock.guarded)
     log.warn("No plugin checks Host and Origin, so web pages can reach this proxy (DNS rebinding). Add host-guard.");
-  if (penstock.authenticates && host !== undefined && !isLoopbackHost(host) && config.publicUrl === undefined)
+  const knowsItsUrl = penstock.publicUrl !== undefined || (config.trustedProxies ?? []).length > 0;
+  if (penstock.logsIn && !knowsItsUrl && host !== undefined && !isLoopbackHost(host))
     log.warn(
-      "Callers log in, others reach this address, and publicUrl is not set: metadata and challenges name the Host of each request.",
+      'Callers log in, other machines reach this address, and publicUrl is not set: metadata and challenges name the Host of each request, with the scheme of this listener. Set publicUrl to the URL that clients use, e.g. publicUrl: "https://mcp.example.com"; or trustedProxies, if the proxies in front tell it.',
     );
 }
 

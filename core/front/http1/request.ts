@@ -46,7 +46,7 @@ export class SocketRequest extends Inbound {
   get method(): string {
     return this.#head.method;
   }
-  get target(): string {
+  protected get line(): string {
     return this.#head.target;
   }
   get fields(): readonly string[] {
@@ -65,8 +65,8 @@ export class SocketRequest extends Inbound {
     return isLocal(this, this.#carrier.isPrivate);
   }
   protected get absoluteUrl(): string {
-    const { target } = this;
-    return target.startsWith("/") ? `${this.#carrier.scheme}://${this.field("host")}${target}` : target;
+    const { line } = this;
+    return line.startsWith("/") ? `${this.#carrier.scheme}://${this.field("host")}${line}` : line;
   }
   /** Everything that the client sends with it is here. */
   get isWhole(): boolean {
