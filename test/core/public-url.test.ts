@@ -1,6 +1,10 @@
 /** Whose word counts for the URL under which clients know the proxy; over sockets: `test/faults/auth-forwarding.test.ts`. */
 import { describe, expect, test } from "vitest";
 import { createPenstock } from "mcp-penstock";
+import { createPenstock as createFromSource } from "../../core/app.ts";
+import { describeRoutes } from "../../core/cli/describe.ts";
+import { banner } from "../../core/cli/report.ts";
+import { risksOf } from "../../core/cli/risks.ts";
 import { addressSet, parseAddress } from "../../core/addresses.ts";
 import { forwardedOrigin } from "../../core/forwarding.ts";
 
@@ -79,4 +83,46 @@ test.each([
     return performance.now() - start;
   };
   expect(Math.min(read(make(100_000)), read(make(100_000)))).toBeLessThan(50);
+});
+
+describe("what the command line says", () => {
+  const login = { name: "login", authenticate() {} };
+  const risks = (config: object, host: string | undefined) => {
+    const whole = { servers, plugins: [{ name: "guards", guard() {} }, login], ...config };
+    return risksOf(createFromSource(whole), whole, host);
+  };
+
+  test("a start that others reach, where callers log in, and with no word about its URL, warns once and says what to do", () => {
+    expect(risks({}, "0.0.0.0")).toEqual([expect.stringMatching(/Set publicUrl .* or trustedProxies/)]);
+    expect(risks({ plugins: [{ name: "guards", guard() {} }] }, "0.0.0.0")).toEqual([]);
+    const passing = { docs: { ...servers.docs, auth: "passthrough" as const } };
+    expect(risks({ plugins: [{ name: "guards", guard() {} }], servers: passing }, "::")).toHaveLength(1);
+  });
+
+  test.each([
+    [{}, "127.0.0.1"],
+    [{}, undefined],
+    [{ publicUrl: "https://gw.example.com" }, "0.0.0.0"],
+    [{ trustedProxies: ["10.0.0.0/8"] }, "0.0.0.0"],
+  ])("%j on %s does not", (config, host) => expect(risks(config, host)).toEqual([]));
+
+  test("the lines of the start and of `routes` name the configured URL, and well-known documents at its origin", async () => {
+    const path = "/.well-known/x";
+    const documents = {
+      name: "documents",
+      setup: (app: { route(route: object): void }) =>
+        app.route({ method: "GET", path, access: "public", handler: () => new Response() }),
+    };
+    const config = { servers, publicUrl: "https://gw.example.com/team", plugins: [documents] };
+    const penstock = createFromSource(config as never);
+    await penstock.ready();
+    const printed = banner(penstock, "http://0.0.0.0:3333", "title", undefined);
+    expect(printed).toContain("claude mcp add --transport http docs https://gw.example.com/team/docs/mcp");
+    expect(printed).not.toContain("0.0.0.0");
+    expect(describeRoutes(penstock, penstock.publicUrl).map(({ url }) => url)).toEqual([
+      "https://gw.example.com/.well-known/x",
+      "https://gw.example.com/team/docs/mcp",
+    ]);
+    await penstock.close();
+  });
 });

@@ -1,14 +1,13 @@
 /** `penstock`: the proxy itself. */
 import { type CommandDef, defineCommand } from "citty";
-import { type Penstock, createPenstock } from "../../app.ts";
+import { createPenstock } from "../../app.ts";
 import { type Logger, jsonLine } from "../../log.ts";
-import { isLoopbackHost } from "../../public-url.ts";
 import type { PenstockServer } from "../../serve.ts";
-import type { PenstockConfig } from "../../types.ts";
 import { type Args, builtIn, listenArgs, sourceArgs, startArgs } from "../args.ts";
 import { explainListen } from "../explain.ts";
 import type { Output } from "../output.ts";
 import { banner } from "../report.ts";
+import { risksOf } from "../risks.ts";
 import { runtimeName, tuneRuntime, version } from "../runtime.ts";
 import { keptSecret } from "../secret.ts";
 import { listenOptions, loadSources, usage } from "../sources.ts";
@@ -36,7 +35,7 @@ async function start(args: Args, output: Output): Promise<void> {
     throw why === undefined ? error : usage(why);
   });
   stopOnSignals(server, log, output);
-  warnOfRisks(penstock, config, options.host, log);
+  for (const risk of risksOf(penstock, config, options.host)) log.warn(risk);
   const title = `Penstock ${version} on ${runtimeName()} listening on ${server.url}`;
   if (args["log-format"] === "json")
     output.print(
@@ -47,16 +46,6 @@ async function start(args: Args, output: Output): Promise<void> {
       }),
     );
   else output.print(banner(penstock, server.url, title, file));
-}
-
-function warnOfRisks(penstock: Penstock, config: PenstockConfig, host: string | undefined, log: Logger): void {
-  if (!penstock.guarded)
-    log.warn("No plugin checks Host and Origin, so web pages can reach this proxy (DNS rebinding). Add host-guard.");
-  const knowsItsUrl = penstock.publicUrl !== undefined || (config.trustedProxies ?? []).length > 0;
-  if (penstock.logsIn && !knowsItsUrl && host !== undefined && !isLoopbackHost(host))
-    log.warn(
-      'Callers log in, other machines reach this address, and publicUrl is not set: metadata and challenges name the Host of each request, with the scheme of this listener. Set publicUrl to the URL that clients use, e.g. publicUrl: "https://mcp.example.com"; or trustedProxies, if the proxies in front tell it.',
-    );
 }
 
 /** First signal: an orderly stop. Second: at once. A failure that nobody caught: an orderly stop, and a code that says so. */
