@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { configModule } from "../_harness/child-config.ts";
 import { rawServer } from "../_harness/peers.ts";
-import { apiKeys, routes, standard } from "../_harness/plugins.ts";
+import { apiKeys, bearerAuth, routes, standard } from "../_harness/plugins.ts";
 import { runCli, startCli } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
 import { folderWith } from "../core/files.ts";
@@ -12,7 +12,9 @@ import { asking } from "./asking.ts";
 const use = testScope();
 
 /** Plugins of this package that add routes and are not in `standard()`, by their names. */
-const WITH_ROUTES: Record<string, () => object> = {};
+const WITH_ROUTES: Record<string, () => object> = {
+  "bearer-auth": () => bearerAuth({ issuers: "https://as.example.com" }),
+};
 
 /** `METHOD path` of everything that answers callers without a credential. */
 const PUBLIC: readonly string[] = [
@@ -20,6 +22,13 @@ const PUBLIC: readonly string[] = [
   // Discovery comes before a login (RFC 8414, RFC 9728, RFC 7591), and a token is what its caller has not got yet.
   ...["oauth-authorization-server", "oauth-protected-resource", "openid-configuration"].flatMap((name) =>
     ["GET", "HEAD", "OPTIONS"].map((method) => `${method} /.well-known/${name}`),
+  ),
+  // The documents of mounts whose clients log in, in the inserted form and behind the path.
+  ...["/one/mcp", "/one/sse", "/own", "/two/sse", "/deep/:name/mcp", "/rest/**", "/:tenant/events"].flatMap((path) =>
+    [
+      `/.well-known/oauth-protected-resource${path}`,
+      ...(/[:*]/.test(path) ? [] : [`${path}/.well-known/oauth-protected-resource`]),
+    ].flatMap((place) => ["GET", "HEAD", "OPTIONS"].map((method) => `${method} ${place}`)),
   ),
   ...["/register", "/token"].flatMap((path) => [`POST ${path}`, `OPTIONS ${path}`]),
 ];
@@ -77,7 +86,7 @@ describe("AU-03 without a credential", () => {
 
     const adding = readdirSync("plugins")
       .filter((file) => /^[^_].*\.ts$/.test(file))
-      .filter((file) => readFileSync(`plugins/${file}`, "utf8").includes(".route("))
+      .filter((file) => readFileSync(`plugins/${file}`, "utf8").match(/\.route\(|protectMounts\(/))
       .map((file) => file.slice(0, -3));
     const walked = [...Object.keys(WITH_ROUTES), ...standard().map(({ name }) => name)];
     expect(adding.filter((name) => !walked.includes(name))).toEqual([]);
