@@ -63,7 +63,7 @@ describe("a token", () => {
     ["of no issuer", { aud: DOCS, iss: undefined }, {}, /cannot be read/],
     ["of nobody", { aud: DOCS, sub: undefined }, {}, /whose it is/],
     ["of somebody without a name", { aud: DOCS, sub: "" }, {}, /whose it is/],
-    ["of somebody who is no text", { aud: DOCS, sub: 7 }, {}, /./],
+    ["of somebody who is no text", { aud: DOCS, sub: 7 as never }, {}, /./],
     ["of half a character", { aud: DOCS, sub: "\ud800" }, {}, /whose it is/],
     ["bound to a certificate", { aud: DOCS, cnf: { "x5t#S256": "x" } }, {}, /bound to something/],
     ["that is an ID-JAG", { aud: DOCS }, { typ: "oauth-id-jag+jwt" }, /no access token/],
