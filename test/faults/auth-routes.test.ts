@@ -24,7 +24,7 @@ const PUBLIC: readonly string[] = [
     ["GET", "HEAD", "OPTIONS"].map((method) => `${method} /.well-known/${name}`),
   ),
   // The documents of mounts whose clients log in, in the inserted form and behind the path.
-  ...["/one/mcp", "/one/sse", "/own", "/two/sse", "/deep/:name/mcp", "/rest/**", "/:tenant/events"].flatMap((path) =>
+  ...["/one/mcp", "/one/sse", "/own", "/deep/:name/mcp", "/rest/**", "/:tenant/events"].flatMap((path) =>
     [
       `/.well-known/oauth-protected-resource${path}`,
       ...(/[:*]/.test(path) ? [] : [`${path}/.well-known/oauth-protected-resource`]),
