@@ -55,6 +55,7 @@ it("has no block that these tests do not know", () => {
     "run=check",
     "penstock.config.ts",
     "closed.config.ts",
+    "github.config.ts",
     "playground/plugins/polite.ts",
     "polite.test.ts",
     "embedded.mjs",
@@ -253,6 +254,26 @@ it("has keys for a team", async () => {
       (await fetch(`${cli.url}/docs/mcp`, { method: "DELETE", headers: { authorization: `Bearer ${key}` } })).status;
     expect(await status(env.ANNA_KEY)).not.toBe(401);
     expect(await status("0123456789abcdee")).toBe(401);
+  });
+});
+
+it("has a configuration for a provider with one client id that is valid, and says what is missing", async () => {
+  await inFolder(async (folder) => {
+    const file = join(folder, "github.config.ts");
+    writeFileSync(file, labelled("github.config.ts"));
+    const env = { GITHUB_CLIENT_ID: "Iv1.0123456789abcdef", GITHUB_CLIENT_SECRET: "0123456789abcdef0123456789abcdef" };
+    const valid = await runCli(["routes", "--config", file], { env });
+    expect(valid).toMatchObject({ code: 0, stderr: "" });
+    for (const path of [
+      "callback",
+      "github/authorize",
+      "github/token",
+      ".well-known/oauth-authorization-server/github",
+    ])
+      expect(valid.stdout).toContain(`/${path} `);
+    const missing = await runCli(["check", "--config", file], { env: { ...env, GITHUB_CLIENT_ID: undefined } });
+    expect(missing.code).toBe(1);
+    expect(missing.stderr).toContain("clientId is missing");
   });
 });
 

@@ -9,6 +9,7 @@ import { bridge } from "mcp-penstock/plugins/bridge";
 import { hostGuard } from "mcp-penstock/plugins/host-guard";
 import { health } from "mcp-penstock/plugins/health";
 import { mounts } from "mcp-penstock/plugins/mounts";
+import { oauthBroker } from "mcp-penstock/plugins/oauth-broker";
 import { oauthRelay } from "mcp-penstock/plugins/oauth-relay";
 import { oauthRoot } from "mcp-penstock/plugins/oauth-root";
 import { rateLimit } from "mcp-penstock/plugins/rate-limit";
@@ -57,6 +58,7 @@ const makers: Record<string, () => PluginOption> = {
   // With probes in the middle of the traffic.
   health: () => health({ initialDelay: 10, interval: 40 }),
   mounts,
+  "oauth-broker": () => oauthBroker({ issuer: "https://login.example.com", clientId: "penstock" }),
   "oauth-relay": () => [passthrough, oauthRelay()],
   "oauth-root": oauthRoot,
   // Four requests, then nothing: what one principal uses up must not be missing elsewhere.
