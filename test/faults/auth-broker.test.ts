@@ -72,7 +72,12 @@ describe("AU-11 a login that is not its user's", () => {
   test("another redirect URI is no one's: not at the beginning, not at the end", async () => {
     const { base, provider } = await startBrokered(use);
     const client = await rawOAuthClient(base);
-    for (const redirect_uri of [`${REDIRECT}/x`, `${REDIRECT}?x=1`, "https://evil.example/callback", "javascript:alert(1)"]) {
+    for (const redirect_uri of [
+      `${REDIRECT}/x`,
+      `${REDIRECT}?x=1`,
+      "https://evil.example/callback",
+      "javascript:alert(1)",
+    ]) {
       const answer = await newBrowser().go(client.link({ redirect_uri }));
       expect([redirect_uri, answer.status, answer.headers.get("location")]).toEqual([redirect_uri, 400, null]);
     }

@@ -122,7 +122,7 @@ test("clients of the configuration: public ones, and one with a secret", async (
 test("a token is for its server: another one of the same proxy refuses it", async () => {
   const provider = await use(startProvider());
   const server = await use(startLegacyServer({ sessions: false, intercept: wanting(provider) }));
-  const login = oauthBroker(brokerOptions(provider));
+  const login = oauthBroker(brokerOptions(provider, { clients: { both: { redirectUris: [REDIRECT] } } }));
   const servers = { docs: { url: server.url }, notes: { url: server.url } };
   const url = await serve(use, { servers, plugins: [mounts(), oauthRoot(), login] });
   const client = await rawOAuthClient(`${url}/docs`);
@@ -135,6 +135,14 @@ test("a token is for its server: another one of the same proxy refuses it", asyn
   expect((await newBrowser().go(there.link())).status).toBe(400);
   expect((await callWith(`${url.replace("127.0.0.1", "localhost")}/docs/mcp`, access_token)).status).toBe(401);
   expect((await callWith(`${url}/docs/mcp`, refresh_token)).status).toBe(401);
+  // A client of both has a login at each.
+  const both = clientNamed(`${url}/docs`, "both");
+  const back = await walk(newBrowser(), both.link());
+  const tokens = (await (await both.redeem(back)).json()) as { refresh_token: string };
+  const elsewhere = clientNamed(`${url}/notes`, "both");
+  expect((await elsewhere.redeem(back, { code_verifier: both.verifier })).status).toBe(400);
+  expect((await elsewhere.refresh(tokens.refresh_token)).status).toBe(400);
+  expect((await both.refresh(tokens.refresh_token)).status).toBe(200);
 });
 
 test("beside API keys: each knows its own callers", async () => {
@@ -165,11 +173,11 @@ describe("two proxies with one secret", () => {
     return { a, b, on };
   }
 
-  async function logInAcross(provider: FakeProvider, { a, b, on }: Awaited<ReturnType<typeof two>>) {
+  async function logInAcross({ a, b, on }: Awaited<ReturnType<typeof two>>) {
     const client = await rawOAuthClient(`${a}/docs`);
     const browser = newBrowser();
     const login = await decide(browser, client.link());
-    const [location] = [(await browser.go(login)).headers.get("location")!];
+    const location = (await browser.go(login)).headers.get("location")!;
     expect(location).toMatch("http://gw.example.com/callback?");
     const back = new URL((await browser.go(on(b, location))).headers.get("location")!);
     const answer = await client.redeem(back);
@@ -180,28 +188,31 @@ describe("two proxies with one secret", () => {
   test.each([
     ["that share nothing else", () => undefined],
     ["that share a store", () => memoryStore()],
-  ])("%s: authorize on one, callback on the other, token on the first; calls and refreshes on either", async (_name, store) => {
-    const provider = await use(startProvider());
-    const pair = await two(provider, store());
-    const { client, back, tokens } = await logInAcross(provider, pair);
-    for (const origin of [pair.a, pair.b])
-      expect((await callWith(`${origin}/docs/mcp`, tokens.access_token)).status).toBe(200);
-    const other = { ...client, ...clientNamed(`${pair.b}/docs`, client.id) };
-    const renewed = await json(await other.refresh(tokens.refresh_token));
-    expect(renewed).toHaveProperty("access_token");
-    for (const origin of [pair.a, pair.b])
-      expect((await callWith(`${origin}/docs/mcp`, renewed.access_token as string)).status).toBe(200);
-    expect((await client.refresh(renewed.refresh_token as string)).status).toBe(200);
-    // The code again, on the other one.
-    const again = clientNamed(`${pair.b}/docs`, client.id);
-    expect((await again.redeem(back, { code_verifier: client.verifier })).status).toBe(400);
-  });
+  ])(
+    "%s: authorize on one, callback on the other, token on the first; calls and refreshes on either",
+    async (_name, store) => {
+      const provider = await use(startProvider());
+      const pair = await two(provider, store());
+      const { client, back, tokens } = await logInAcross(pair);
+      for (const origin of [pair.a, pair.b])
+        expect((await callWith(`${origin}/docs/mcp`, tokens.access_token)).status).toBe(200);
+      const other = { ...client, ...clientNamed(`${pair.b}/docs`, client.id) };
+      const renewed = await json(await other.refresh(tokens.refresh_token));
+      expect(renewed).toHaveProperty("access_token");
+      for (const origin of [pair.a, pair.b])
+        expect((await callWith(`${origin}/docs/mcp`, renewed.access_token as string)).status).toBe(200);
+      expect((await client.refresh(renewed.refresh_token as string)).status).toBe(200);
+      // The code again, on the other one.
+      const again = clientNamed(`${pair.b}/docs`, client.id);
+      expect((await again.redeem(back, { code_verifier: client.verifier })).status).toBe(400);
+    },
+  );
 
   test("that share a store: what ended on one has ended on the other, and one of two refreshes asks the provider", async () => {
     const provider = await use(startProvider());
     const store = memoryStore();
     const pair = await two(provider, store);
-    const { client, tokens } = await logInAcross(provider, pair);
+    const { client, tokens } = await logInAcross(pair);
     provider.good.clear();
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, i) => callWith(`${i % 2 ? pair.a : pair.b}/docs/mcp`, tokens.access_token)),

@@ -1,13 +1,6 @@
 /** Founding case 3 with real endpoints behind it: every row of its table under each policy, from the link to a call. */
 import { describe, expect, test } from "vitest";
-import {
-  type RawClient,
-  callWith,
-  clientNamed,
-  newBrowser,
-  rawOAuthClient,
-  walk,
-} from "../_harness/broker-login.ts";
+import { type RawClient, callWith, clientNamed, newBrowser, rawOAuthClient, walk } from "../_harness/broker-login.ts";
 import { brokerOptions, serve } from "../_harness/broker-proxy.ts";
 import { mounts, oauthBroker, oauthRoot } from "../_harness/plugins.ts";
 import { type FakeProvider, startProvider, wanting } from "../_harness/provider.ts";
