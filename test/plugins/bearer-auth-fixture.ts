@@ -21,7 +21,11 @@ interface Asked {
 }
 
 /** What the options are where they are not the point. */
-export function startBearer(use: Use, options: BearerAuthOptions, { around = [] as PluginOption, ...config } = {}) {
+export function startBearer(
+  use: Use,
+  options: BearerAuthOptions,
+  { around, ...config }: { around?: PluginOption; publicUrl?: string | undefined } = {},
+) {
   const server = fakeServer();
   const log: string[] = [];
   const write = (text: string | (() => string)) => void log.push(typeof text === "function" ? text() : text);
