@@ -58,8 +58,9 @@ export function startBearer(
           },
         }),
       );
-      const text = method === "GET" && answer.status === 200 ? "" : await answer.text();
-      if (method === "GET") await answer.body?.cancel();
+      const isStream = method === "GET" && answer.status === 200;
+      const text = isStream ? "" : await answer.text();
+      if (isStream) await answer.body?.cancel();
       return {
         status: answer.status,
         challenge: answer.headers.get("www-authenticate"),
