@@ -100,13 +100,14 @@ export class EraRouter {
   }
 
   /** To a server of the same era. */
-  #relay(era: Era, { exchange, request, next }: Going): Promise<Answer> {
+  async #relay(era: Era, { exchange, request, next }: Going): Promise<Answer> {
     if (era === "legacy") return next(request);
     // A server that speaks over its standard input sees no header field: here they are looked at, or nowhere.
     if (this.#host.mount.transport === "stdio" && !exchange.request.stdio) {
-      const { envelope, mirrors } = checkModernRequest(exchange, request);
+      const { envelope, mirrors, message } = checkModernRequest(exchange, request);
       const refusal = envelope ?? mirrors;
-      if (refusal) return Promise.reject(refusal);
+      if (refusal) throw refusal;
+      if (message.method === "tools/call") await this.#mirrors.check(exchange, request, next);
     }
     const mirroring: Next = (sent) => this.#mirrors.send(exchange, sent, next);
     return this.#states.relay(exchange, request, this.#mirrors.isFor(exchange, request) ? mirroring : next);

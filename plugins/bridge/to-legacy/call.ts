@@ -28,6 +28,8 @@ export interface CallContext extends BridgeHost {
 /** How a call ended at the server. */
 type Ending = { response: ServerMessage } | { refusal: [Buffer, Head] } | { error: ProxyError };
 
+/** From the first question to the result that asks it, in milliseconds. */
+const GATHER = 10;
 /** Of a server that asks again and again. */
 const MAX_UNDECLARED = 16;
 /** The server stopped in the middle: it may still be at work. */
@@ -186,11 +188,11 @@ export class BridgedCall implements LeaseCall, ParkedCall {
     this.#askSoon();
   }
 
-  /** What comes in one piece is asked together. */
+  /** What comes together is asked together: a process writes its questions one by one, and each round costs its user a call. */
   #askSoon(): void {
     if (this.#isAboutToAsk) return;
     this.#isAboutToAsk = true;
-    queueMicrotask(() => {
+    this.#context.app.deadlines.after(GATHER, () => {
       this.#isAboutToAsk = false;
       this.#ask();
     });
