@@ -15,6 +15,7 @@ import {
   type Probe,
   ProxyError,
   type UpstreamRequest,
+  copyHeaders,
   digest,
   fromResponse,
 } from "../../core/index.ts";
@@ -81,7 +82,7 @@ export class EraRouter {
     // Where callers log in at the server, it may show each of them something else. The credential itself is not kept.
     const authorization = this.#host.mount.auth === "passthrough" ? request.headers.get("authorization") : null;
     if (authorization === null) return this.#route({ exchange, request, next, key: "" });
-    return digest(authorization).then((key) => this.#route({ exchange, request, next, key }));
+    return this.#route({ exchange, request, next, key: digest(authorization) });
   }
 
   #route(going: Going): Promise<Answer> {
@@ -219,7 +220,7 @@ export class EraRouter {
     const authorization = mount.auth === "passthrough" ? request.headers.get("authorization") : null;
     const timeouts = mount.transport === "stdio" ? { headers: STDIO_PATIENCE } : undefined;
     return (asked) => {
-      const headers = new Headers(asked.headers ? [...asked.headers] : []);
+      const headers = copyHeaders(asked.headers);
       if (authorization !== null) headers.set("authorization", authorization);
       return app.call(mount, { ...asked, headers, timeouts }, { principal, reason: "which era", probe: true });
     };

@@ -11,6 +11,7 @@ import {
   type Next,
   ProxyError,
   type UpstreamRequest,
+  copyHeaders,
   discard,
 } from "../../core/index.ts";
 import { readRefusal, sentBy } from "./era-evidence.ts";
@@ -89,7 +90,7 @@ export class ParamMirrors {
 }
 
 function withFields(request: UpstreamRequest, fields: readonly [string, string][]): UpstreamRequest {
-  const headers = new Headers([...request.headers]);
+  const headers = copyHeaders(request.headers);
   for (const [name, value] of fields) headers.set(name, value);
   return { ...request, headers };
 }
