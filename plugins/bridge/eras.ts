@@ -45,6 +45,9 @@ export function eraOfRequest(exchange: Exchange, request: UpstreamRequest): Era 
   return exchange.client.era;
 }
 
+/** How a server of another era refuses a request, among other reasons. */
+const REFUSED: ReadonlySet<number> = new Set([400, 404, 405]);
+
 /** One request on its way. */
 interface Going {
   readonly exchange: Exchange;
@@ -114,10 +117,26 @@ export class EraRouter {
     return this.#states.relay(exchange, request, this.#mirrors.isFor(exchange, request) ? mirroring : next);
   }
 
-  #bridge(era: Era, { exchange, request, next }: Going): Promise<Answer> {
+  #bridge(era: Era, going: Going): Promise<Answer> {
+    const { exchange, request, next } = going;
     return era === "legacy"
-      ? this.#toModern.forward(exchange, request, next)
+      ? this.#toModern.forward(exchange, request, (sent) =>
+          next(sent).then((answer) => this.#doubt(going, sent, answer)),
+        )
       : this.#toLegacy.forward(exchange, request, next);
+  }
+
+  /**
+   * A modern request that was made of a legacy one is refused in words that no modern server uses: the server may be another one by
+   * now. This request is lost; it is asked before the next ones.
+   */
+  async #doubt({ exchange, request, key }: Going, sent: UpstreamRequest, answer: Answer): Promise<Answer> {
+    const { eras } = this.#host;
+    if (!REFUSED.has(answer.status) || !eras.mayDoubt(key)) return answer;
+    const refusal = await readRefusal(answer, { ...sentBy(exchange, request), isRequest: true });
+    if (!refusal || isModernError(refusal)) return refusal?.answer ?? answer;
+    void eras.probe("legacy", this.#callOf(exchange, sent), key);
+    return refusal.answer;
   }
 
   /** The answer to a legacy request may say that the server is of another era. Then it has done nothing with it. */
@@ -142,7 +161,7 @@ export class EraRouter {
   #relayModern(going: Going): Promise<Answer> {
     const { exchange, request, key } = going;
     return this.#relay("modern", going).then(async (answer) => {
-      if (![400, 404, 405].includes(answer.status)) return answer;
+      if (!REFUSED.has(answer.status)) return answer;
       const refusal = await readRefusal(answer, sentBy(exchange, request));
       if (!refusal || isModernError(refusal) || !this.#host.eras.mayDoubt(key)) return refusal?.answer ?? answer;
       const { verdict } = await this.#host.eras.probe("modern", this.#callOf(exchange, request), key);

@@ -67,7 +67,8 @@ export class ModernClients {
     const { message, version, envelope, mirrors } = checkModernRequest(exchange, request);
     if (envelope) throw envelope;
     const object = JsonObject.read(body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body)))!;
-    const idText = object.text("id")?.toString();
+    // A number beyond 2^53 that was parsed for a hook is another one.
+    const idText = body instanceof Uint8Array ? object.text("id")?.toString() : exchange.posted?.idText;
     if (version !== MODERN && idText !== undefined)
       return errorAnswer(idText, 400, {
         code: -32022,
