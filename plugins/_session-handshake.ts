@@ -118,6 +118,20 @@ export function endSession(call: Call, id: string, fields?: Headers): Promise<vo
   return call({ method: "DELETE", headers, signal: AbortSignal.timeout(GOODBYE_MS) }).then(discard, () => {});
 }
 
+/** Waits for what ends by itself, as long as a goodbye may take. */
+export function briefly(work: Promise<unknown> | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const limit = setTimeout(resolve, GOODBYE_MS);
+    limit.unref?.();
+    const done = () => {
+      clearTimeout(limit);
+      resolve();
+    };
+    if (work) work.then(done, done);
+    else done();
+  });
+}
+
 /** Whether a server says that it does not know a session. Where it says nothing the session counts as known. */
 export async function isForgotten(call: Call, id: string, fields?: Headers): Promise<boolean> {
   try {
