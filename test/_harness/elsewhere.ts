@@ -55,6 +55,7 @@ async function startHost(start: typeof startCli): Promise<Host> {
     cwd: folder,
     stdin: true,
     runs: true,
+    typescript: true,
   });
   const { stdin, stdout, stderr } = cli.process;
   // It belongs to the file, not to a test, and so is none of the leak net's handles.
