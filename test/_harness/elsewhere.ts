@@ -38,12 +38,16 @@ let host: Promise<Host> | undefined;
  * is skipped, with a note that the reporter counts.
  */
 export async function startElsewhere(config: unknown, start: typeof startCli): Promise<RunningProxy> {
-  if (host && !(await host).usable) {
-    await (await host).close();
-    host = undefined;
-  }
+  if (host && !(await host).usable) await newHost();
   host ??= startHost(start);
   return (await host).startProxy(config);
+}
+
+/** The next proxy gets a process in which none was before: for files that measure resident memory. */
+export async function newHost(): Promise<void> {
+  const old = host;
+  host = undefined;
+  await (await old)?.close();
 }
 
 async function startHost(start: typeof startCli): Promise<Host> {
