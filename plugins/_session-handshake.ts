@@ -7,6 +7,7 @@ import {
   type Mount,
   ProxyError,
   ask,
+  copyHeaders,
   discard,
 } from "../core/index.ts";
 import { isLost, namesSession } from "./_session-refusals.ts";
@@ -40,7 +41,7 @@ const OF_THE_MESSAGE = [
 
 /** The fields of a client's request for a request of the proxy's own on its behalf. */
 export function ownFields(of: Headers | undefined, more: Record<string, string | undefined> = {}): Headers {
-  const fields = new Headers(of ? [...of] : []);
+  const fields = copyHeaders(of);
   for (const name of OF_THE_MESSAGE) fields.delete(name);
   for (const [name, value] of Object.entries(more)) {
     if (value === undefined) fields.delete(name);

@@ -31,7 +31,7 @@ const PURPOSE = "bridge-request-state";
 const QUESTION = "input_required";
 
 /** What is the same in a request and its retries, in a few letters. */
-export function digestOf({ params }: Message): Promise<string> {
+export function digestOf({ params }: Message): string {
   const { inputResponses: _answers, requestState: _state, _meta, ...rest } = params ?? {};
   return digest(canonical(rest));
 }
@@ -56,7 +56,7 @@ export class RequestStates {
   async #exchange({ exchange, request, next, postedBody, sent }: Changed): Promise<Answer> {
     const { mount } = this.#host;
     const posted = JSON.parse(new TextDecoder().decode(postedBody)) as Message;
-    const binding = [exchange.principal.id, mount.server, String(posted.method), await digestOf(posted)];
+    const binding = [exchange.principal.id, mount.server, String(posted.method), digestOf(posted)];
     const answer = await next(this.#opened(request, sent, binding));
     if (answer.status >= 300 || answer.headers.has("content-encoding")) return answer;
     if (isEventStream(answer.headers)) return this.#sealEvents(answer, binding);

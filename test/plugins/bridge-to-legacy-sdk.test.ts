@@ -125,11 +125,10 @@ test("the process that was asked which era it is of does not stay", async () => 
   const peer = await use(connectV2(`${proxy.url}/mcp`, { mode: "modern" }));
   await peer.client.listTools();
   const kinds = async () => {
-    const { servers: told } = (await (await fetch(`${proxy.url}/health`)).json()) as {
+    const health = (await (await fetch(`${proxy.url}/health`)).json()) as {
       servers: { one: { stdio: { processes: { kind: string }[] } } };
     };
-    return told.one.stdio.processes.map(({ kind }) => kind);
+    return health.servers.one.stdio.processes.map(({ kind }) => kind);
   };
-  // Its input has ended; it takes a moment to exit.
   await expect.poll(kinds).toEqual(["session"]);
 });
