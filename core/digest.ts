@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
-
-/** SHA-256 of a text, in hexadecimal: it can be compared, and tells nothing of what it was made from. */
-export function digest(text: string | Uint8Array): string {
-  // Web Crypto would take a turn through a thread for some microseconds of work.
-  return createHash("sha256").update(text).digest("hex");
+/** SHA-256 of a text: it can be compared, and tells nothing of what it was made from. */
+export async function digest(text: string | Uint8Array): Promise<string> {
+  const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
+  const hash = await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
+  return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -119,17 +119,15 @@ export function endSession(call: Call, id: string, fields?: Headers): Promise<vo
 }
 
 /** Waits for what ends by itself, as long as a goodbye may take. */
-export function briefly(work: Promise<unknown> | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const limit = setTimeout(resolve, GOODBYE_MS);
+export async function briefly(work: Promise<unknown> | undefined): Promise<void> {
+  if (!work) return;
+  let limit: ReturnType<typeof setTimeout> | undefined;
+  const over = new Promise((resolve) => {
+    limit = setTimeout(resolve, GOODBYE_MS);
     limit.unref?.();
-    const done = () => {
-      clearTimeout(limit);
-      resolve();
-    };
-    if (work) work.then(done, done);
-    else done();
   });
+  await Promise.race([work.catch(() => {}), over]);
+  clearTimeout(limit);
 }
 
 /** Whether a server says that it does not know a session. Where it says nothing the session counts as known. */

@@ -177,7 +177,8 @@ export abstract class Lease<Host extends LeaseHost = MountSessions> implements S
   renew(lost: string | undefined): Promise<void> {
     if (this.#upstreamId !== lost) return Promise.resolve();
     // Nobody would end the next one.
-    if (this.ended) return Promise.reject(new ProxyError("SERVER_LOST_SESSION", { server: this.sessions.mount.server }));
+    if (this.ended)
+      return Promise.reject(new ProxyError("SERVER_LOST_SESSION", { server: this.sessions.mount.server }));
     return (this.#renewing ??= this.#renew(lost).finally(() => (this.#renewing = undefined)));
   }
 

@@ -85,7 +85,7 @@ export class EraRouter {
     // Where callers log in at the server, it may show each of them something else. The credential itself is not kept.
     const authorization = this.#host.mount.auth === "passthrough" ? request.headers.get("authorization") : null;
     if (authorization === null) return this.#route({ exchange, request, next, key: "" });
-    return this.#route({ exchange, request, next, key: digest(authorization) });
+    return digest(authorization).then((key) => this.#route({ exchange, request, next, key }));
   }
 
   #route(going: Going): Promise<Answer> {

@@ -5,7 +5,7 @@
  */
 import { type Message, ProxyError } from "../../../core/index.ts";
 import type { BridgeHost } from "../host.ts";
-import { digestOf } from "../request-state.ts";
+import { lastingPart } from "../request-state.ts";
 import type { Caller } from "./caller.ts";
 
 /** A call that waits for its client. */
@@ -94,5 +94,5 @@ export class ParkedCalls<Call extends ParkedCall> {
 
 /** To what a `requestState` belongs: who asks, and the request without what a retry adds. */
 export function bindingOf(caller: Caller, server: string, message: Message): readonly string[] {
-  return [caller.principal.id, caller.credential, server, message.method!, digestOf(message)];
+  return [caller.principal.id, caller.credential, server, message.method!, lastingPart(message)];
 }

@@ -77,7 +77,7 @@ export class Discovery {
     }
     const { result, error } = response ?? {};
     if (!result) {
-      if (error?.code === -32022) learnVersions(this.#host, request, error.data);
+      if (error?.code === -32022) await learnVersions(this.#host, request, error.data);
       const detail = `server/discover was answered with HTTP ${status}${error ? `, JSON-RPC error ${error.code}` : ""}`;
       throw new ProxyError("UPSTREAM_INVALID", { server, detail, hint: otherVersions(error?.data) });
     }
@@ -130,11 +130,11 @@ function withoutTasks({ tasks: _tasks, extensions, ...capabilities }: Json): Jso
 }
 
 /** Of -32022: a server that names legacy revisions only has gone back. Whoever calls again is not translated for. */
-export function learnVersions(host: BridgeHost, request: UpstreamRequest, data: unknown): void {
+export async function learnVersions(host: BridgeHost, request: UpstreamRequest, data: unknown): Promise<void> {
   const supported = versionsOf(data);
   if (supported.length === 0 || !supported.every(isLegacyVersion)) return;
   const authorization = host.mount.auth === "passthrough" ? request.headers.get("authorization") : null;
-  const key = authorization === null ? "" : digest(authorization);
+  const key = authorization === null ? "" : await digest(authorization);
   host.eras.learn("legacy", true, key);
   host.eras.learn("modern", false, key);
 }
