@@ -50,35 +50,32 @@ export async function startFakeIssuer(): Promise<FakeIssuer> {
 
 /** A client that logged in, and what it asked for on the way. */
 export interface LoggedIn extends Closeable {
-  readonly client: { listTools(): Promise<{ tools: { name: string }[] }> };
+  readonly client: {
+    listTools(): Promise<{ tools: { name: string }[] }>;
+    callTool(params: { name: string; arguments?: Record<string, unknown> }): Promise<unknown>;
+  };
   /** Every request of the SDK and of the browser, as `METHOD URL` without query. */
   readonly requests: string[];
   /** Where the browser was sent first. */
   readonly authorizeUrl: URL;
+  /** The same, and where it was sent later. */
+  readonly authorizeUrls: readonly URL[];
 }
 
 /**
  * What a browser and a user do: follow the link, and come back with what is in the address.
  *
- * @param browse goes the whole way, where there is more than one redirect @param metadata of the client's provider object
+ * @param browse goes the whole way, where there is more than one redirect
  */
-export async function logIn(
-  era: "v1" | "v2",
-  url: string,
-  browse?: (link: string) => Promise<URL>,
-  metadata: object = {},
-): Promise<LoggedIn> {
+export async function logIn(era: "v1" | "v2", url: string, browse?: (link: string) => Promise<URL>): Promise<LoggedIn> {
   const requests: string[] = [];
   const record = async (input: string | URL | Request, init?: RequestInit) => {
     const target = new URL(input instanceof Request ? input.url : input);
     requests.push(`${init?.method ?? "GET"} ${target.origin}${target.pathname}`);
     return fetch(input, init);
   };
-  let authorizeUrl: URL | undefined;
-  const provider = Object.assign(
-    memoryProvider((target) => (authorizeUrl = target)),
-    metadata,
-  );
+  const authorizeUrls: URL[] = [];
+  const provider = memoryProvider((target) => void authorizeUrls.push(target));
   const make = () =>
     era === "v1"
       ? {
@@ -101,6 +98,7 @@ export async function logIn(
   }
   const first = make();
   const refused: unknown = await connect(first).catch((error: unknown) => error);
+  const [authorizeUrl] = authorizeUrls;
   if (!authorizeUrl) throw new Error("the client did not ask its user to log in", { cause: refused });
   const { searchParams } = browse ? await browse(authorizeUrl.href) : await follow(authorizeUrl);
   if (era === "v1") await (first.transport as TransportV1).finishAuth(searchParams.get("code")!);
@@ -112,6 +110,7 @@ export async function logIn(
     client: second.client as LoggedIn["client"],
     requests,
     authorizeUrl,
+    authorizeUrls,
     close: () => second.client.close(),
   });
 }
