@@ -59,6 +59,7 @@ export type ErrorCode =
   | "UPSTREAM_TOO_LARGE"
   | "UPSTREAM_REDIRECT"
   | "UPSTREAM_UNAUTHORIZED"
+  | "OUTBOUND_FAILED"
   | "SERVER_START_FAILED"
   | "SERVER_BUSY"
   | "SERVER_LOST_SESSION"
@@ -234,6 +235,11 @@ const table: Record<ErrorCode, ErrorRow> = {
     status: 502,
     rpc: -32603,
     text: "Server '{server}' did not accept the proxy's credential, or wants one. Set it in `headers`; where callers log in at the server themselves, set `auth: \"passthrough\"` and add the plugin oauth-relay.",
+  },
+  OUTBOUND_FAILED: {
+    status: 502,
+    rpc: -32603,
+    text: "A document or an answer that a login needs was not to be had. The log of the proxy has the cause.",
   },
   SERVER_START_FAILED: {
     status: 502,

@@ -31,6 +31,8 @@ export type { LogFormat, LogLevel, LogText, Logger, LoggerOptions } from "./log.
 export { checkMirrors, decodeMirror, encodeMirror, mirrorsOf } from "./mirrors.ts";
 export { messagesPath } from "./paths.ts";
 export type { PathClaim } from "./paths.ts";
+export { createGuardedFetch } from "./outbound/guarded-fetch.ts";
+export type { GuardedFetch, GuardedFetchInit, GuardedFetchOptions } from "./outbound/guarded-fetch.ts";
 export { PendingAnswer } from "./pending-answer.ts";
 export type { CallEnd, CallOptions, DescribeHead } from "./pending-answer.ts";
 export { probeServer, versionsIn } from "./probe.ts";

@@ -18,15 +18,20 @@ export type Dial = (done: (error: unknown, socket?: Socket) => void) => Dialing;
  * @param url of the server; its origin counts
  * @param timeout in milliseconds, for everything up to the end of the TLS handshake
  * @param proxy an HTTP proxy in between
+ * @param address where the host of the URL was found to be; it is not looked up again. The certificate is that of the host
  */
-export function createDial(url: URL, timeout: number, tls: TlsOptions = {}, proxy?: HttpProxy): Dial {
+export function createDial(url: URL, timeout: number, tls: TlsOptions = {}, proxy?: HttpProxy, address?: string): Dial {
   const isSecure = url.protocol === "https:";
   const secure: ConnectionOptions = { ...tls, ...peerOf(url), ALPNProtocols: ["http/1.1"] };
   /** The last session that the server gave: the next handshake is shorter with it. */
   let session: Buffer | undefined;
 
   function upgrade(socket?: Socket): Socket {
-    const upgraded = connectTls({ ...secure, ...(socket ? { socket } : tcpOptions(url)), ...(session && { session }) });
+    const upgraded = connectTls({
+      ...secure,
+      ...(socket ? { socket } : tcpOptions(url, address)),
+      ...(session && { session }),
+    });
     upgraded.on("session", (given) => (session = given));
     upgraded.once("error", () => (session = undefined));
     return upgraded;
@@ -36,7 +41,7 @@ export function createDial(url: URL, timeout: number, tls: TlsOptions = {}, prox
     const attempt = new Attempt(timeout, done);
     attempt.run(() => {
       if (!proxy) {
-        const socket = isSecure ? upgrade() : connectTcp(tcpOptions(url));
+        const socket = isSecure ? upgrade() : connectTcp(tcpOptions(url, address));
         return attempt.wait(socket, isSecure ? "secureConnect" : "connect", () => attempt.succeed(socket));
       }
       const { url: via } = proxy;
@@ -117,8 +122,8 @@ class Attempt implements Dialing {
   }
 }
 
-function tcpOptions(url: URL) {
-  const host = url.hostname.replace(/^\[|\]$/g, "");
+function tcpOptions(url: URL, address?: string) {
+  const host = address ?? url.hostname.replace(/^\[|\]$/g, "");
   return {
     host,
     port: Number(url.port) || (url.protocol === "https:" ? 443 : 80),
