@@ -102,9 +102,10 @@ export async function authorize(options: AuthorizeOptions): Promise<Kept> {
         client: {
           client_id: client.client_id,
           // What the user gave stands in his variable, and in no file.
-          ...(options.clientSecret === undefined && typeof client.client_secret === "string" && {
-            client_secret: client.client_secret,
-          }),
+          ...(options.clientSecret === undefined &&
+            typeof client.client_secret === "string" && {
+              client_secret: client.client_secret,
+            }),
           ...(client.token_endpoint_auth_method !== undefined && {
             token_endpoint_auth_method: client.token_endpoint_auth_method as string,
           }),
@@ -128,7 +129,8 @@ export async function authorize(options: AuthorizeOptions): Promise<Kept> {
 
 /** What came takes the place of what was. @throws Error for a token that this client cannot use */
 export function keep(before: Kept, tokens: TokenEndpointResponse): Kept {
-  if (tokens.token_type !== "bearer") throw new Error("the tokens are bound to a key (DPoP), which is not supported here");
+  if (tokens.token_type !== "bearer")
+    throw new Error("the tokens are bound to a key (DPoP), which is not supported here");
   const { refresh_token: refreshToken = before.refreshToken, expires_in: life } = tokens;
   const { expiresAt: _, ...rest } = before;
   const scopes = scopesOf(tokens.scope) ?? before.scopes;
@@ -147,7 +149,10 @@ export function http(fetch: GuardedFetch, signal: AbortSignal) {
 }
 
 /** RFC 8414 §2: where nothing is said, `client_secret_basic`. */
-export function clientAuth(as: Kept["as"], { client_secret: secret, token_endpoint_auth_method: method }: Client): ClientAuth {
+export function clientAuth(
+  as: Kept["as"],
+  { client_secret: secret, token_endpoint_auth_method: method }: Client,
+): ClientAuth {
   if (typeof secret !== "string") return None();
   const methods = as.token_endpoint_auth_methods_supported ?? ["client_secret_basic"];
   const chosen = method ?? (methods.includes("client_secret_basic") ? "client_secret_basic" : "client_secret_post");
@@ -171,7 +176,12 @@ async function clientFor(
   if (clientId !== undefined && isUsable)
     return { client_id: clientId, ...(clientSecret !== undefined && { client_secret: clientSecret }) };
   const methods = as.token_endpoint_auth_methods_supported;
-  const method = !methods || methods.includes("none") ? "none" : methods.includes("client_secret_post") ? "client_secret_post" : "client_secret_basic";
+  const method =
+    !methods || methods.includes("none")
+      ? "none"
+      : methods.includes("client_secret_post")
+        ? "client_secret_post"
+        : "client_secret_basic";
   const asked = await dynamicClientRegistrationRequest(
     as,
     {

@@ -207,7 +207,11 @@ async function findServer(
 
 /** MCP 2025-03-26, Authorization, "Fallbacks for Servers without Metadata Discovery". */
 function assumed({ origin }: URL, findings: Findings): AuthorizationServer {
-  findings.step("authorization server", true, `no metadata; /authorize, /token and /register of ${origin} (2025-03-26)`);
+  findings.step(
+    "authorization server",
+    true,
+    `no metadata; /authorize, /token and /register of ${origin} (2025-03-26)`,
+  );
   findings.warn(
     "no-metadata",
     "The server wants a login and tells nowhere how.",

@@ -59,7 +59,9 @@ export class KeptLogin {
     this.#clientId = clientId;
     this.#log = log;
     const folder = stateFolder();
-    const name = createHash("sha256").update(JSON.stringify([server, clientId ?? null])).digest("hex");
+    const name = createHash("sha256")
+      .update(JSON.stringify([server, clientId ?? null]))
+      .digest("hex");
     this.file = folder === undefined ? undefined : join(folder, "logins", `${name}.json`);
   }
 
@@ -143,7 +145,9 @@ export class KeptLogin {
 
   #isMine(found: unknown): found is Kept {
     if (!isRecord(found) || found.format !== 1 || typeof found.accessToken !== "string") return false;
-    return found.server === this.#server && found.clientId === this.#clientId && isRecord(found.as) && isRecord(found.client);
+    return (
+      found.server === this.#server && found.clientId === this.#clientId && isRecord(found.as) && isRecord(found.client)
+    );
   }
 }
 

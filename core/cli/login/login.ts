@@ -137,7 +137,9 @@ export class Login {
         "Its URL is http: to another machine, so tokens could be read on the way, and nobody is logged in there. Use https:.",
       );
     if (performance.now() - this.#loggedInAt < TOO_SOON && refusal.status === 401)
-      throw new Error("It refuses the token that it was just given by a login: see its log, or the audience of the token.");
+      throw new Error(
+        "It refuses the token that it was just given by a login: see its log, or the audience of the token.",
+      );
     if (!show) throw new Error(instead(this.server));
     const discovery = await this.look(refusal);
     for (const { message, advice, fatal } of discovery.mistakes)
@@ -167,7 +169,8 @@ export class Login {
       this.#know(kept);
       await this.#file.exclusively(async () => this.#file.write(kept));
     } catch (cause) {
-      if (limit.aborted) throw new Error(`Nobody has logged in within ${patience / 1000} s. ${instead(this.server)}`, { cause });
+      if (limit.aborted)
+        throw new Error(`Nobody has logged in within ${patience / 1000} s. ${instead(this.server)}`, { cause });
       throw new Error(`The login failed: ${cause instanceof Error ? cause.message : String(cause)}.`, { cause });
     } finally {
       over.abort(new Error("another process has logged in"));

@@ -1,66 +1,29 @@
 /** From the options of a command to logins. */
-import type { ArgsDef } from "citty";
 import { ProxyError } from "../../errors.ts";
 import { type LogFormat, type Logger, jsonLine } from "../../log.ts";
 import { createGuardedFetch } from "../../outbound/guarded-fetch.ts";
 import { trustOf } from "../../outbound/trusted.ts";
 import { isLoopbackHost } from "../../public-url.ts";
+import type { TlsOptions } from "../../types.ts";
 import { type Expansion, expandVariables } from "../../variables.ts";
-import type { Args } from "../args.ts";
+import { type Args, valuesOf } from "../args.ts";
 import type { Output } from "../output.ts";
 import { openBrowser, plainHref } from "./browser.ts";
 import { isDocument } from "./authorize.ts";
 import type { LoginOptions } from "./login.ts";
 
-/** Options of every command that logs in. */
-export const loginArgs = {
-  open: { type: "boolean", description: "Open a browser for a login; without, its URL is printed to stderr" },
-  "client-id": {
-    type: "string",
-    valueHint: "id",
-    description: "Log in as this client, registered beforehand, or the URL of a client's metadata; default: it registers",
-  },
-  "client-secret": {
-    type: "string",
-    valueHint: "${VAR}",
-    description: "Of that client; a variable of the environment, so that it stands in no list of processes",
-  },
-  "callback-port": {
-    type: "string",
-    valueHint: "number",
-    description: "Port of 127.0.0.1 where the browser comes back to; default: a free one",
-  },
-  trust: {
-    type: "string",
-    valueHint: "host",
-    description: "A login server in a private network, or elsewhere than its issuer; may be given several times",
-  },
-} satisfies ArgsDef;
-
-/** All values of an option that may stand there several times; citty keeps one of them. */
-export function valuesOf(args: readonly string[], name: string, alias?: string): string[] {
-  return args.flatMap((arg, i) => {
-    if (arg === `--${name}` || (alias !== undefined && arg === `-${alias}`)) return [args[i + 1]!];
-    return arg.startsWith(`--${name}=`) ? [arg.slice(name.length + 3)] : [];
-  });
-}
-
 /** What is the same for all servers of one command. */
 export type LoginSettings = Omit<LoginOptions, "fetch" | "trusts"> & { trusted: readonly string[] };
 
 /** @throws ProxyError `BAD_CONFIG` */
-export function loginSettings(
-  args: Args,
-  rawArgs: readonly string[],
-  log: Logger,
-  output: Output,
-  instead: LoginOptions["instead"],
-): LoginSettings {
+export function loginSettings(args: Args, rawArgs: readonly string[], log: Logger, output: Output): LoginSettings {
   const { "client-id": clientId, "client-secret": secret, open } = args;
+  // citty reads it as the opposite of an option `login`.
+  const mayLogIn = !rawArgs.includes("--no-login") && !/^(?!0$|false$)./i.test(process.env.CI ?? "");
   const clientSecret = secret === undefined ? undefined : secretOf(secret);
   if (clientSecret !== undefined && (clientId === undefined || isDocument(clientId)))
     throw usage("--client-secret is that of a client that was registered beforehand: give its id with --client-id.");
-  for (const value of [clientSecret]) if (value !== undefined) output.redactor.add(value);
+  if (clientSecret !== undefined) output.redactor.add(clientSecret);
   const trusted = valuesOf(rawArgs, "trust");
   try {
     trustOf(trusted);
@@ -75,21 +38,34 @@ export function loginSettings(
     patience: patienceOf(),
     log,
     secret: (value) => output.redactor.add(value),
-    instead,
+    instead: (server) => insteadOf(server, mayLogIn),
     trusted,
-    show(url, server) {
-      tell(url, server, format);
-      if (open) void openBrowser(url).then((isOpen) => isOpen || log.warn("No browser could be opened: go to that URL yourself."));
-    },
+    ...(mayLogIn && {
+      show(url, server) {
+        tell(url, server, format);
+        if (!open) return;
+        void openBrowser(url).then(
+          (isOpen) => isOpen || log.warn("No browser could be opened: go to that URL yourself."),
+        );
+      },
+    }),
   };
 }
 
+/** Where nobody can log in, or nobody has. */
+function insteadOf({ origin, pathname }: URL, mayLogIn: boolean): string {
+  const command = `penstock doctor --url ${origin}${pathname} --login`;
+  return mayLogIn
+    ? `Log in beforehand, in a terminal: \`${command}\`.`
+    : `Nobody may log in here (--no-login, or the variable CI). Log in where a browser is, as the same user: \`${command}\`. Or give a token of your own: --header "Authorization: Bearer \${TOKEN}".`;
+}
+
 /** The host that the user typed may be anywhere; those that it names must be public, or named as well. */
-export function loginOptions({ trusted, ...settings }: LoginSettings, server: URL): LoginOptions {
-  const own = isLoopbackHost(server.hostname) ? ["localhost", "127.0.0.1", "[::1]"] : [server.origin];
+export function loginOptions({ trusted, ...settings }: LoginSettings, server: URL, tls?: TlsOptions): LoginOptions {
+  const own = isLoopbackHost(server.hostname) ? ["localhost", "127.0.0.1", "[::1]"] : [server.hostname];
   return {
     ...settings,
-    fetch: createGuardedFetch({ trusted: [...own, ...trusted], maxRedirects: 3 }),
+    fetch: createGuardedFetch({ trusted: [...own, ...trusted], maxRedirects: 3, tls }),
     trusts: trustOf(trusted),
   };
 }
