@@ -19,6 +19,7 @@ import * as standardModule from "mcp-penstock/plugins/standard";
 import * as timeoutModule from "mcp-penstock/plugins/timeout";
 import * as toolFilterModule from "mcp-penstock/plugins/tool-filter";
 import * as unsupportedModule from "mcp-penstock/plugins/unsupported";
+import * as fetchingModule from "./fetching.ts";
 import * as brokerModule from "./oauth-broker.ts";
 import * as ownModule from "./test-plugins.ts";
 
@@ -75,6 +76,7 @@ export const { standard } = remembered("dist/plugins/standard.mjs", standardModu
 export const { timeout } = remembered("dist/plugins/timeout.mjs", timeoutModule);
 export const { toolFilter } = remembered("dist/plugins/tool-filter.mjs", toolFilterModule);
 export const { unsupported } = remembered("dist/plugins/unsupported.mjs", unsupportedModule);
+export const { fetching } = remembered("test/_harness/fetching.ts", fetchingModule);
 export const { broker } = remembered("test/_harness/oauth-broker.ts", { broker: brokerModule.broker });
 export const {
   answering,
