@@ -43,6 +43,7 @@ export const CATALOGUE: Readonly<Record<string, string>> = {
   "AU-06": "forwarding fields: from strangers, one hop, two hops, garbage",
   "AU-08": "discovery documents of two mounts and of the root",
   "AU-09": "URLs that lead inside: addresses in every form, names that change, redirects, answers without an end",
+  "AU-10": "logins whose issuer, endpoints, answer or resource are somebody else's",
   "IN-01": "request smuggling, and answers that are two",
   "IN-02": "hop-by-hop fields, what `Connection` names, loops",
   "IN-03": "bodies that do not say they are JSON",
