@@ -3,11 +3,13 @@
  * its module and options, so that a proxy in a child process can make the same plugins again.
  */
 import * as apiKeysModule from "mcp-penstock/plugins/api-keys";
+import * as bearerAuthModule from "mcp-penstock/plugins/bearer-auth";
 import * as breakerModule from "mcp-penstock/plugins/breaker";
 import * as bridgeModule from "mcp-penstock/plugins/bridge";
 import * as healthModule from "mcp-penstock/plugins/health";
 import * as hostGuardModule from "mcp-penstock/plugins/host-guard";
 import * as mountsModule from "mcp-penstock/plugins/mounts";
+import * as oauthBrokerModule from "mcp-penstock/plugins/oauth-broker";
 import * as oauthRelayModule from "mcp-penstock/plugins/oauth-relay";
 import * as oauthRootModule from "mcp-penstock/plugins/oauth-root";
 import * as rateLimitModule from "mcp-penstock/plugins/rate-limit";
@@ -60,11 +62,13 @@ function remembered<T extends object>(path: string, factories: T): T {
 }
 
 export const { apiKeys } = remembered("dist/plugins/api-keys.mjs", apiKeysModule);
+export const { bearerAuth } = remembered("dist/plugins/bearer-auth.mjs", bearerAuthModule);
 export const { breaker } = remembered("dist/plugins/breaker.mjs", breakerModule);
 export const { bridge } = remembered("dist/plugins/bridge.mjs", bridgeModule);
 export const { health } = remembered("dist/plugins/health.mjs", healthModule);
 export const { hostGuard } = remembered("dist/plugins/host-guard.mjs", hostGuardModule);
 export const { mounts } = remembered("dist/plugins/mounts.mjs", mountsModule);
+export const { oauthBroker } = remembered("dist/plugins/oauth-broker.mjs", oauthBrokerModule);
 export const { oauthRelay } = remembered("dist/plugins/oauth-relay.mjs", oauthRelayModule);
 export const { oauthRoot } = remembered("dist/plugins/oauth-root.mjs", oauthRootModule);
 export const { rateLimit } = remembered("dist/plugins/rate-limit.mjs", rateLimitModule);

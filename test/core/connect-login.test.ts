@@ -62,4 +62,3 @@ test("an SDK client over stdio waits while its user logs in: its calls go on, th
   expect(issuer.grants("refresh_token")).toHaveLength(1);
   expect(issuer.grants("refresh_token")[0]!.get("resource")).toBe(server.url);
 });
-

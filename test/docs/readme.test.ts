@@ -13,6 +13,7 @@ import { checkConfig } from "../../core/config.ts";
 import { DENO_FLAGS } from "../_harness/runtimes.ts";
 import { printedUrl, startLoginIssuer, startProtected, visit } from "../_harness/login-issuer.ts";
 import { testScope } from "../_harness/scope.ts";
+import { startTokenIssuer } from "../_harness/token-issuer.ts";
 import { connectV1, connectV2 } from "../_harness/clients.ts";
 import { startLegacyServer, startModernServer } from "../_harness/servers.ts";
 import { INITIALIZE } from "../_harness/sse-client.ts";
@@ -55,6 +56,7 @@ it("has no block that these tests do not know", () => {
     "run=check",
     "penstock.config.ts",
     "closed.config.ts",
+    "github.config.ts",
     "playground/plugins/polite.ts",
     "polite.test.ts",
     "embedded.mjs",
@@ -63,6 +65,8 @@ it("has no block that these tests do not know", () => {
     "oauth_desktop_config.json",
     "penstock.config.json",
     "eras.config.json",
+    "company.config.ts",
+    "team.config.ts",
   ];
   const unknown = blocks.filter(
     ({ language, label, code }) => language !== "text" && !labels.includes(label) && !known.includes(code),
@@ -229,6 +233,72 @@ it("has a configuration with keys that is valid, and says which key is missing",
     const missing = await runCli(["check", "--config", file], { env: { ...keys, CI_KEY: undefined } });
     expect(missing.code).toBe(1);
     expect(missing.stderr).toContain(`keys["ci"]: there is no key.`);
+  });
+});
+
+it("has a company's identity provider in front of everything", async () => {
+  const server = await use(startLegacyServer());
+  const issuer = await use(startTokenIssuer());
+  const recipe = labelled("company.config.ts")
+    .replace("https://docs.example.com/mcp", server.url)
+    .replace("https://login.example.com", issuer.issuer)
+    .replace("delete_*", "ech*");
+  await inFolder(async (folder) => {
+    const file = join(folder, "company.config.ts");
+    writeFileSync(file, recipe);
+    await using cli = await startCli(["--config", file, "--port", "0"], { env: { DOCS_TOKEN: "of-the-proxy" } });
+    const ask = (token: string, method = "tools/list", params = {}) =>
+      fetch(`${cli.url}/docs/mcp`, {
+        method: "POST",
+        headers: {
+          authorization: `Bearer ${token}`,
+          "content-type": "application/json",
+          accept: "application/json, text/event-stream",
+        },
+        body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
+      });
+    const aud = "https://mcp.example.com/docs/mcp";
+    expect((await ask(await issuer.token({ aud, scope: "mcp:use", exp: 1 }))).status).toBe(401);
+    const token = await issuer.token({ aud, scope: "mcp:use" });
+    expect(await (await ask(token)).text()).toContain("echo");
+    expect(server.requests.at(-1)!.headers.authorization).toBe("Bearer of-the-proxy");
+    const { status, headers } = await ask(token, "tools/call", { name: "echo", arguments: { text: "a" } });
+    expect(status).toBe(403);
+    expect(headers.get("www-authenticate")).toMatch(/scope="mcp:use mcp:admin"/);
+  });
+});
+
+it("has keys for a team", async () => {
+  const server = await use(startLegacyServer());
+  await inFolder(async (folder) => {
+    const file = join(folder, "team.config.ts");
+    writeFileSync(file, labelled("team.config.ts").replace("https://docs.example.com/mcp", server.url));
+    const env = { ANNA_KEY: "0123456789abcdef", CI_KEY: "fedcba9876543210" };
+    await using cli = await startCli(["--config", file, "--port", "0"], { env });
+    const status = async (key: string) =>
+      (await fetch(`${cli.url}/docs/mcp`, { method: "DELETE", headers: { authorization: `Bearer ${key}` } })).status;
+    expect(await status(env.ANNA_KEY)).not.toBe(401);
+    expect(await status("0123456789abcdee")).toBe(401);
+  });
+});
+
+it("has a configuration for a provider with one client id that is valid, and says what is missing", async () => {
+  await inFolder(async (folder) => {
+    const file = join(folder, "github.config.ts");
+    writeFileSync(file, labelled("github.config.ts"));
+    const env = { GITHUB_CLIENT_ID: "Iv1.0123456789abcdef", GITHUB_CLIENT_SECRET: "0123456789abcdef0123456789abcdef" };
+    const valid = await runCli(["routes", "--config", file], { env });
+    expect(valid).toMatchObject({ code: 0, stderr: "" });
+    for (const path of [
+      "callback",
+      "github/authorize",
+      "github/token",
+      ".well-known/oauth-authorization-server/github",
+    ])
+      expect(valid.stdout).toContain(`/${path} `);
+    const missing = await runCli(["check", "--config", file], { env: { ...env, GITHUB_CLIENT_ID: undefined } });
+    expect(missing.code).toBe(1);
+    expect(missing.stderr).toContain("clientId is missing");
   });
 });
 

@@ -93,7 +93,8 @@ describe("AU-10 a login ends before a code or a verifier is sent", () => {
     const { url, client, opened } = await start({});
     const login = await url();
     // Deno starts programs only where it was told.
-    if (otherRuntime !== "deno") await expect.poll(() => existsSync(opened) && readFileSync(opened, "utf8")).toBe(`${login}\n`);
+    if (otherRuntime !== "deno")
+      await expect.poll(() => existsSync(opened) && readFileSync(opened, "utf8")).toBe(`${login}\n`);
     const redirect = new URL(new URL(login).searchParams.get("redirect_uri")!);
     redirect.search = "?code=stolen&state=other&iss=x";
     const foreign = await fetch(redirect);

@@ -3,11 +3,13 @@ import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type Plugin, type PluginOption, type ServerConfig, json } from "mcp-penstock";
 import { apiKeys } from "mcp-penstock/plugins/api-keys";
+import { bearerAuth } from "mcp-penstock/plugins/bearer-auth";
 import { breaker } from "mcp-penstock/plugins/breaker";
 import { bridge } from "mcp-penstock/plugins/bridge";
 import { hostGuard } from "mcp-penstock/plugins/host-guard";
 import { health } from "mcp-penstock/plugins/health";
 import { mounts } from "mcp-penstock/plugins/mounts";
+import { oauthBroker } from "mcp-penstock/plugins/oauth-broker";
 import { oauthRelay } from "mcp-penstock/plugins/oauth-relay";
 import { oauthRoot } from "mcp-penstock/plugins/oauth-root";
 import { rateLimit } from "mcp-penstock/plugins/rate-limit";
@@ -35,6 +37,10 @@ const passthrough: Plugin = {
     ),
   }),
 };
+const published: Plugin = {
+  name: "published",
+  config: (config) => ({ ...config, publicUrl: "https://gw.example.com" }),
+};
 const refusing = () =>
   fakeServer(({ message }) =>
     message?.params?.name === "delete_all"
@@ -44,12 +50,15 @@ const refusing = () =>
 
 const makers: Record<string, () => PluginOption> = {
   "api-keys": () => apiKeys({ keys: { ci: "0123456789abcdef" } }),
+  // The test kit's caller has no scope: one of the tools is refused.
+  "bearer-auth": () => [published, bearerAuth({ issuers: "https://as.example.com", tools: { "delete_*": ["admin"] } })],
   breaker,
   bridge,
   "host-guard": hostGuard,
   // With probes in the middle of the traffic.
   health: () => health({ initialDelay: 10, interval: 40 }),
   mounts,
+  "oauth-broker": () => oauthBroker({ issuer: "https://login.example.com", clientId: "penstock" }),
   "oauth-relay": () => [passthrough, oauthRelay()],
   "oauth-root": oauthRoot,
   // Four requests, then nothing: what one principal uses up must not be missing elsewhere.
