@@ -63,6 +63,7 @@ export type ErrorCode =
   | "UPSTREAM_REDIRECT"
   | "UPSTREAM_UNAUTHORIZED"
   | "OUTBOUND_FAILED"
+  | "LOGIN_REQUIRED"
   | "SERVER_START_FAILED"
   | "SERVER_BUSY"
   | "SERVER_LOST_SESSION"
@@ -258,6 +259,11 @@ const table: Record<ErrorCode, ErrorRow> = {
     status: 502,
     rpc: -32603,
     text: "What a login needs could not be fetched from where it should be, or was refused. The log of the proxy has the cause.",
+  },
+  LOGIN_REQUIRED: {
+    status: 401,
+    rpc: -31401,
+    text: "Server '{server}' wants a login.",
   },
   SERVER_START_FAILED: {
     status: 502,

@@ -28,6 +28,8 @@ export type { ErrorCode, ErrorDetails } from "./errors.ts";
 export { copyHeaders, isEventStream } from "./headers.ts";
 export { createLogger } from "./log.ts";
 export type { LogFormat, LogLevel, LogText, Logger, LoggerOptions } from "./log.ts";
+export { parseChallenges, writeChallenges } from "./challenges.ts";
+export type { Challenge, ChallengeParam } from "./challenges.ts";
 export { checkMirrors, decodeMirror, encodeMirror, mirrorsOf } from "./mirrors.ts";
 export { messagesPath } from "./paths.ts";
 export type { PathClaim } from "./paths.ts";

@@ -3,6 +3,7 @@ import { isLoopbackHost } from "../public-url.ts";
 import type { Probe } from "../probe.ts";
 import type { Era, Json, ServerConfig } from "../types.ts";
 import type { Edge } from "./edges.ts";
+import type { Mistake, Step } from "./login/findings.ts";
 
 /** One server, as the doctor saw it. */
 export interface Diagnosis {
@@ -20,9 +21,11 @@ export interface Diagnosis {
   clients?: readonly Edge[];
   version?: string;
   serverInfo?: Json;
-  /** `none`: it asked for no credential · `accepted`: that of the configuration · `callers`: they log in at the server · `refused`: see the advice. */
-  auth: "none" | "accepted" | "callers" | "refused" | "unknown";
+  /** `none`: it asked for no credential · `accepted`: that of the configuration · `callers`: they log in at the server · `login`: with the login of this user · `refused`: see the advice. */
+  auth: "none" | "accepted" | "callers" | "login" | "refused" | "unknown";
   push?: Probe["push"];
+  /** What a client finds that wants to log in; of servers that refused. */
+  login?: LoginReport;
   /** How many tools it lists; `undefined` where that could not be asked. */
   tools?: number;
   /** The last lines that a server wrote which is started by a command, and is not well. */
@@ -30,6 +33,21 @@ export interface Diagnosis {
   /** Of the probe's answer, in milliseconds. */
   latencyMs: number;
   advice: readonly string[];
+}
+
+/** The way to a login. */
+export interface LoginReport {
+  /** Whether a client can log in, as far as can be told without doing so. */
+  possible: boolean;
+  steps: readonly Step[];
+  mistakes: readonly Mistake[];
+  issuer?: string;
+  resource?: string;
+  scopes?: readonly string[];
+  /** How a client gets its id: it registers by itself · it has a metadata document · somebody registers it beforehand. */
+  registration: readonly ("dynamic" | "document" | "beforehand")[];
+  /** With `--login`: `done`, or why not. */
+  outcome?: string;
 }
 
 /** Why a server is of no use as one of HTTP+SSE. */
@@ -56,7 +74,8 @@ export function adviceFor(found: Omit<Diagnosis, "advice">, config: ServerConfig
     advice.push(
       `Check ${at}.url: an MCP endpoint answers a POST of initialize; its path is often /mcp${url.pathname === "/" ? ", and here there is none" : ""}.`,
     );
-  if (state === "auth-required") advice.push(whenRefused(config, at));
+  if (state === "auth-required") advice.push(...whenRefused(found, config, at));
+  for (const { message, advice: what } of found.login?.mistakes ?? []) advice.push(`${message} ${what}`);
   if (state === "degraded")
     advice.push(
       "It tells what it is, but does not list its tools. Its own log may say why; clients will see the same.",
@@ -106,9 +125,14 @@ function whenDown(reason: string, at: string, url: URL): string[] {
   return [`See the server's log, and whether ${at}.url is an MCP endpoint.`];
 }
 
-function whenRefused(config: ServerConfig, at: string): string {
-  if (config.auth === "passthrough") return "Callers log in at the server themselves; there is nothing to do here.";
+function whenRefused({ upstream, login }: Omit<Diagnosis, "advice">, config: ServerConfig, at: string): string[] {
+  if (config.auth === "passthrough") return ["Callers log in at the server themselves; there is nothing to do here."];
   if (Object.keys(config.headers ?? {}).length > 0)
-    return `It refused the credential in ${at}.headers: it may have expired, or belong to something else.`;
-  return `It wants a credential. Set ${at}.headers.authorization, with the token in a variable such as \${TOKEN}; or, where callers log in themselves, ${at}.auth: "passthrough".`;
+    return [`It refused the credential in ${at}.headers: it may have expired, or belong to something else.`];
+  const own = `It wants a credential. Set ${at}.headers.authorization, with the token in a variable such as \${TOKEN}; or, where callers log in themselves, ${at}.auth: "passthrough".`;
+  if (!login?.possible) return [own];
+  return [
+    `Log in, and see its tools: penstock doctor --url ${upstream} --login. Then a client that starts programs reaches it through penstock connect ${upstream}.`,
+    own,
+  ];
 }

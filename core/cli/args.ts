@@ -50,6 +50,32 @@ export const jsonArg = {
   json: { type: "boolean", description: "Print JSON, errors too" },
 } satisfies ArgsDef;
 
+/** Options of every command that logs in. */
+export const loginArgs = {
+  open: { type: "boolean", description: "Open a browser for a login; without, its URL is printed to stderr" },
+  "client-id": {
+    type: "string",
+    valueHint: "id",
+    description:
+      "Log in as this client, registered beforehand, or the URL of a client's metadata; default: it registers",
+  },
+  "client-secret": {
+    type: "string",
+    valueHint: "${VAR}",
+    description: "Of that client; a variable of the environment, so that it stands in no list of processes",
+  },
+  "callback-port": {
+    type: "string",
+    valueHint: "number",
+    description: "Port of 127.0.0.1 where the browser comes back to; default: a free one",
+  },
+  trust: {
+    type: "string",
+    valueHint: "host",
+    description: "A login server in a private network, or elsewhere than its issuer; may be given several times",
+  },
+} satisfies ArgsDef;
+
 export const builtIn = {
   help: { type: "boolean", alias: "h", description: "Show this" },
   version: { type: "boolean", alias: "v", description: "Print the version" },
@@ -59,6 +85,14 @@ export const builtIn = {
 export function ownArgs(args: readonly string[]): readonly string[] {
   const end = args.indexOf("--");
   return end === -1 ? args : args.slice(0, end);
+}
+
+/** All values of an option that may stand there several times; citty keeps one of them. */
+export function valuesOf(args: readonly string[], name: string, alias?: string): string[] {
+  return args.flatMap((arg, i) => {
+    if (arg === `--${name}` || (alias !== undefined && arg === `-${alias}`)) return [args[i + 1]!];
+    return arg.startsWith(`--${name}=`) ? [arg.slice(name.length + 3)] : [];
+  });
 }
 
 /** What the commands read. */
@@ -76,6 +110,12 @@ export interface Args {
   "tls-cert"?: string;
   "tls-key"?: string;
   json?: boolean;
+  open?: boolean;
+  login?: boolean;
+  logout?: boolean;
+  "client-id"?: string;
+  "client-secret"?: string;
+  "callback-port"?: string;
   from?: string;
   force?: boolean;
 }

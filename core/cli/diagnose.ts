@@ -7,7 +7,7 @@ import { LATEST_LEGACY, META, MODERN } from "../era.ts";
 import { type Probe, probeServer } from "../probe.ts";
 import type { App, Era, Message, Mount, Plugin, ServerConfig } from "../types.ts";
 import { VERSION } from "../version.ts";
-import { type Diagnosis, SPEAKS_HTTP, adviceFor } from "./advice.ts";
+import { type Diagnosis, type LoginReport, SPEAKS_HTTP, adviceFor } from "./advice.ts";
 import { edgesOf } from "./edges.ts";
 
 /** Times in milliseconds. */
@@ -33,13 +33,17 @@ export function doctorPlugin(): { plugin: Plugin; app(): App } {
   };
 }
 
-/** Never rejects. */
+/** What a client finds that the server has refused with this head. */
+export type LookForLogin = (refusal: NonNullable<Probe["refusal"]>) => Promise<LoginReport | undefined>;
+
+/** Never rejects. @param lookForLogin called where the server wants a credential */
 export async function diagnose(
   app: App,
   mount: Mount,
   config: ServerConfig,
   limits: DoctorLimits,
   isBridged: boolean,
+  lookForLogin?: LookForLogin,
 ): Promise<Diagnosis> {
   const call: Call = (request) => app.call(mount, request, { reason: "doctor", probe: true });
   const probe = await examine(call, mount, config, limits.probe);
@@ -68,6 +72,7 @@ export async function diagnose(
       else Object.assign(found, { state: "degraded", reason: `tools/list: ${listed}` });
     }
   }
+  if (found.state === "auth-required" && probe.refusal) found.login = await lookForLogin?.(probe.refusal);
   if (found.state !== "healthy") found.stderr = lastLines(app.report(mount).stdio);
   return { ...found, advice: adviceFor(found, config) };
 }

@@ -1,13 +1,13 @@
 /** What sessions are sealed with, where the configuration does not say: from the environment, else kept in a file of this user. */
-import { linkSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname, isAbsolute, join } from "node:path";
+import { linkSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { ProxyError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Redactor } from "../redact.ts";
 import { createSecret, whyNoSecret } from "../seal.ts";
+import { permitted, stateFolder, whyNotPrivate } from "./state-folder.ts";
 
 const VARIABLE = "PENSTOCK_SECRET";
-const windows = process.platform === "win32";
 
 /**
  * `PENSTOCK_SECRET`: several are separated by commas or white space.
@@ -27,26 +27,14 @@ export function secretOfEnvironment(redactor: Redactor): string[] | undefined {
  * @throws ProxyError `BAD_CONFIG` where there is one that others may know
  */
 export function keptSecret(log: Logger, redactor: Redactor): string[] | undefined {
-  const file = secretFile();
+  const folder = stateFolder();
+  const file = folder === undefined ? undefined : join(folder, "secret");
   const why = file === undefined ? "this user has no home folder" : make(file);
   if (file !== undefined && why === undefined) return split(read(file), file, redactor);
   log.warn(
     `No secret can be kept${file === undefined ? "" : ` in ${file}`}: ${why}. Sessions of clients end with this process. Set ${VARIABLE}, or \`secret\` in the configuration.`,
   );
   return undefined;
-}
-
-/** XDG Base Directory Specification, and what Apple and Microsoft say on their systems. */
-function secretFile(): string | undefined {
-  const { XDG_STATE_HOME: state = "", LOCALAPPDATA: local = "", HOME: home = "" } = process.env;
-  const folder = isAbsolute(state)
-    ? state
-    : windows
-      ? local
-      : process.platform === "darwin"
-        ? join(home, "Library", "Application Support")
-        : join(home, ".local", "state");
-  return isAbsolute(folder) ? join(folder, "penstock", "secret") : undefined;
 }
 
 /** Makes the file unless there is one. @returns why that cannot be done */
@@ -76,26 +64,21 @@ function exists(file: string): boolean {
   return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
 }
 
-/** Deno would ask whoever sits at a terminal. */
-function permitted(what: Readonly<Record<string, string>>): boolean {
-  const { Deno } = globalThis as { Deno?: { permissions: { querySync(what: object): { state: string } } } };
-  return Deno === undefined || Deno.permissions.querySync(what).state === "granted";
-}
-
 /** @throws ProxyError `BAD_CONFIG` where others can read it, or put another one in its place */
 function read(file: string): string {
   const folder = dirname(file);
-  const found = lstatSync(file);
-  if (!found.isFile()) throw bad(`${file} is no regular file. Remove it, and a new one is made.`);
-  if (!windows) {
-    const user = permitted({ name: "sys", kind: "uid" }) ? process.getuid?.() : undefined;
-    const { uid, mode } = statSync(folder);
-    if (user !== undefined && (found.uid !== user || uid !== user))
+  switch (whyNotPrivate(file)) {
+    case "no-file":
+      throw bad(`${file} is no regular file. Remove it, and a new one is made.`);
+    case "foreign":
       throw bad(
         `${file}, or its folder, belongs to another user. Set ${VARIABLE}, or XDG_STATE_HOME to a folder of yours.`,
       );
-    if (mode & 0o022) throw bad(`others may write to ${folder}. Take that away: chmod 700 ${folder}`);
-    if (found.mode & 0o077) throw bad(`others can read ${file}, and may know it. Remove it, and a new one is made.`);
+    case "open-folder":
+      throw bad(`others may write to ${folder}. Take that away: chmod 700 ${folder}`);
+    case "exposed":
+      throw bad(`others can read ${file}, and may know it. Remove it, and a new one is made.`);
+    case undefined:
   }
   try {
     return readFileSync(file, "utf8");

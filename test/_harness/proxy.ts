@@ -101,9 +101,9 @@ export async function startCli(args: string[], options: CliOptions = {}): Promis
   }
 }
 
-/** How a client starts the built command line, on the runtime of this project. */
-export function cliCommand(args: string[], env: Record<string, string> = {}) {
-  const { command, args: before } = runtime();
+/** How a client starts the built command line, on the runtime of this project. @param writes Deno must be allowed to make files */
+export function cliCommand(args: string[], env: Record<string, string> = {}, writes = false) {
+  const { command, args: before } = runtime(writes);
   noteProcess();
   const inherited = Object.entries(plainEnvironment()).filter(([, value]) => value !== undefined);
   return {

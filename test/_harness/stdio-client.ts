@@ -18,9 +18,9 @@ export interface RawStdio extends Closeable {
   readonly exited: Promise<number | NodeJS.Signals | null>;
 }
 
-/** Starts the built command line as a stdio server. */
-export function rawStdio(args: string[], env: Record<string, string> = {}): RawStdio {
-  const { command, args: all, env: environment } = cliCommand(args, env);
+/** Starts the built command line as a stdio server. @param writes Deno must be allowed to make files */
+export function rawStdio(args: string[], env: Record<string, string> = {}, writes = false): RawStdio {
+  const { command, args: all, env: environment } = cliCommand(args, env, writes);
   const child = spawn(command, all, { env: environment, stdio: "pipe" });
   const lines = journal<string>((line) => line.slice(0, 200));
   let [rest, errors] = ["", ""];

@@ -117,7 +117,11 @@ describe("penstock doctor", () => {
     });
     expect(by.wanting).toMatchObject({
       state: "auth-required",
-      advice: [expect.stringContaining("Set servers.wanting.headers.authorization")],
+      advice: [
+        expect.stringContaining("Set servers.wanting.headers.authorization"),
+        expect.stringContaining("tells nowhere how"),
+      ],
+      login: { possible: false },
     });
     expect(by.wrong).toMatchObject({
       auth: "refused",

@@ -11,6 +11,7 @@ import { HOOK_NAMES } from "../../core/hooks.ts";
 import { runCli, startCli } from "../_harness/proxy.ts";
 import { checkConfig } from "../../core/config.ts";
 import { DENO_FLAGS } from "../_harness/runtimes.ts";
+import { printedUrl, startLoginIssuer, startProtected, visit } from "../_harness/login-issuer.ts";
 import { testScope } from "../_harness/scope.ts";
 import { startTokenIssuer } from "../_harness/token-issuer.ts";
 import { connectV1, connectV2 } from "../_harness/clients.ts";
@@ -60,6 +61,8 @@ it("has no block that these tests do not know", () => {
     "polite.test.ts",
     "embedded.mjs",
     "claude_desktop_config.json",
+    "run=login",
+    "oauth_desktop_config.json",
     "penstock.config.json",
     "eras.config.json",
     // `reverse-proxy.test.ts`
@@ -182,6 +185,28 @@ it("has an entry for a desktop client that works", async () => {
   client.say(INITIALIZE);
   expect(await client.heard('"id":0')).toMatchObject({ result: { serverInfo: { name: "legacy-fixture" } } });
   expect(server.requests[0]!.headers.authorization).toBe(`Bearer ${env.DOCS_TOKEN}`);
+});
+
+it("gets from nothing to the tools of a server that wants a login, and from there to a desktop client", async () => {
+  const issuer = await use(startLoginIssuer());
+  const server = await use(startProtected(issuer));
+  await inFolder(async (folder) => {
+    const env = { XDG_STATE_HOME: folder };
+    const here = (text: string) => text.replace("https://docs.example.com/mcp", server.url);
+    const [, ...args] = here(labelled("run=login")).trim().split(" ");
+    const doctor = await use(rawStdio(args, env, true));
+    await expect.poll(() => printedUrl(doctor.stderr()), { timeout: 8000 }).toBeDefined();
+    await visit(printedUrl(doctor.stderr())!);
+    expect(await doctor.exited).toBe(0);
+    expect(doctor.lines.join("\n")).toMatch(/tools +\d/);
+    const { mcpServers } = JSON.parse(here(labelled("oauth_desktop_config.json"))) as {
+      mcpServers: { docs: { args: string[] } };
+    };
+    const client = await use(rawStdio(mcpServers.docs.args.slice(2), env, true));
+    client.say(INITIALIZE);
+    expect(await client.heard('"id":0')).toHaveProperty("result.serverInfo");
+    expect(client.stderr()).toBe("");
+  });
 });
 
 it("has a configuration that is valid, and a command that starts", async () => {

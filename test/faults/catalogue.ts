@@ -44,7 +44,7 @@ export const CATALOGUE: Readonly<Record<string, string>> = {
   "AU-06": "forwarding fields: from strangers, one hop, two hops, garbage",
   "AU-08": "discovery documents of two mounts and of the root",
   "AU-09": "URLs that lead inside: addresses in every form, names that change, redirects, answers without an end",
-  "AU-10": "metadata and answers of a provider that is another one, or wants somebody sent elsewhere",
+  "AU-10": "logins whose issuer, metadata, endpoints, answer or resource are somebody else's",
   "AU-11": "a login with another redirect URI, state, browser or consent; two at once; HTML in a name",
   "AU-12": "many refreshes at once, at a provider that takes each refresh token once",
   "IN-01": "request smuggling, and answers that are two",

@@ -2,7 +2,8 @@
 import { type CommandDef, defineCommand } from "citty";
 import { createPenstock } from "../../app.ts";
 import { MAX_LINE, StdioFront } from "../../front/stdio.ts";
-import { type Args, builtIn, sourceArgs } from "../args.ts";
+import { type Args, builtIn, loginArgs, sourceArgs, valuesOf } from "../args.ts";
+import type { Login } from "../login/login.ts";
 import type { Output } from "../output.ts";
 import { tuneRuntime, version } from "../runtime.ts";
 import { remoteServer } from "../sources.ts";
@@ -33,6 +34,12 @@ export function connectCommand(output: Output): CommandDef {
         default: "http",
         description: "How the server is spoken to: Streamable HTTP, or HTTP+SSE (MCP 2024-11-05)",
       },
+      ...loginArgs,
+      "no-login": { type: "boolean", description: "Fail where the server wants a login; so it is where CI is set" },
+      logout: {
+        type: "boolean",
+        description: "Revoke and forget the login that is kept for this server, and do no more",
+      },
       "log-level": { ...sourceArgs["log-level"], default: "warn" },
       "log-format": sourceArgs["log-format"],
       ...builtIn,
@@ -47,9 +54,18 @@ async function connect(
   output: Output,
 ): Promise<void> {
   tuneRuntime();
-  const stdout = keepStdoutFree();
   const log = output.logger(args);
-  const { name, config } = remoteServer(args.url!, headersOf(rawArgs), args.transport, output.redactor);
+  const headers = valuesOf(rawArgs, "header", "H");
+  const { name, config } = remoteServer(args.url!, headers, args.transport, output.redactor);
+  const { Login, loginOptions, loginPlugins, loginSettings } = await import("../login/index.ts");
+  const settings = loginSettings(args, rawArgs, log, output);
+  const server = new URL(args.url!);
+  const login = new Login(server, loginOptions(settings, server));
+  if (args.logout) return logOut(login, output);
+  const stdout = keepStdoutFree();
+  // A credential of the user's own stands in place of a login.
+  if (!headers.some((header) => /^\s*authorization\s*:/i.test(header)))
+    config.plugins = [config.plugins, loginPlugins(new Map([[name, login]]), true)];
   // What is longer is refused where lines are read.
   config.servers[name]!.maxRequestBytes = MAX_LINE;
   const penstock = createPenstock(config, { logger: log });
@@ -71,6 +87,7 @@ async function connect(
   const why = await Promise.race([client.gone, signalled]);
   log.info(() => (why === "eof" ? "stdin was closed: stopping" : `${why}: stopping`));
   if (why === "eof") await Promise.race([client.finish(LAST_ANSWERS), signalled]);
+  login.close();
   // Streams that only listen come to the end that their era has for them.
   penstock.drain();
   await client.close(GOODBYE);
@@ -101,10 +118,13 @@ function keepStdoutFree() {
   };
 }
 
-/** The option may stand there several times; citty keeps one of them. */
-function headersOf(args: readonly string[]): string[] {
-  return args.flatMap((arg, i) => {
-    if (arg === "--header" || arg === "-H") return [args[i + 1]!];
-    return arg.startsWith("--header=") ? [arg.slice("--header=".length)] : [];
-  });
+async function logOut(login: Login, output: Output): Promise<void> {
+  const { found, revoked } = await login.logOut();
+  const { host } = login.server;
+  if (!found) output.print(`There is no login at ${host}.`);
+  else if (revoked) output.print(`Logged out at ${host}: the tokens are revoked and forgotten.`);
+  else
+    output.print(
+      `The login at ${host} is forgotten here. Its tokens could not be revoked: end it at the server, or wait until they expire.`,
+    );
 }

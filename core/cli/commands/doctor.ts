@@ -2,14 +2,16 @@
 import { type CommandDef, defineCommand } from "citty";
 import { type Penstock, createPenstock } from "../../app.ts";
 import { ProxyError } from "../../errors.ts";
-import { type Args, builtIn, jsonArg, sourceArgs } from "../args.ts";
+import { type Args, builtIn, jsonArg, loginArgs, sourceArgs } from "../args.ts";
 import type { Diagnosis } from "../advice.ts";
 import { describeEdge } from "../edges.ts";
 import { type DoctorLimits, diagnose, doctorPlugin } from "../diagnose.ts";
+import { doctorLogins } from "../doctor-logins.ts";
 import type { Output } from "../output.ts";
 import { askRunning, showRunning } from "../running.ts";
 import { version } from "../runtime.ts";
 import { loadSources } from "../sources.ts";
+import type { Mount } from "../../types.ts";
 
 export function doctorCommand(output: Output): CommandDef {
   return defineCommand({
@@ -19,12 +21,22 @@ export function doctorCommand(output: Output): CommandDef {
       description:
         "Asks every server what it is: reachable, transport, eras, which clients are translated for, auth, push stream, tools, and what to do",
     },
-    args: { ...sourceArgs, "log-level": { ...sourceArgs["log-level"], default: "error" }, ...jsonArg, ...builtIn },
-    run: ({ args }) => examine(args as Args, output),
+    args: {
+      ...sourceArgs,
+      login: {
+        type: "boolean",
+        description: "Log in at servers that want it, as `penstock connect` does, and list their tools",
+      },
+      ...loginArgs,
+      "log-level": { ...sourceArgs["log-level"], default: "error" },
+      ...jsonArg,
+      ...builtIn,
+    },
+    run: ({ args, rawArgs }) => examine(args as Args, rawArgs, output),
   }) as CommandDef;
 }
 
-async function examine(args: Args, output: Output): Promise<void> {
+async function examine(args: Args, rawArgs: readonly string[], output: Output): Promise<void> {
   const limits: DoctorLimits = {
     probe: limit("PENSTOCK_PROBE_TIMEOUT", 10_000),
     list: limit("PENSTOCK_LIST_TIMEOUT", 30_000),
@@ -33,22 +45,26 @@ async function examine(args: Args, output: Output): Promise<void> {
   if (running) return showRunning(running, args, output);
   const log = output.logger(args);
   const { config } = await loadSources(args, log, output.redactor);
+  const logins = await doctorLogins(args, rawArgs, config, log, output);
   const doctor = doctorPlugin();
-  const penstock = createPenstock({ ...config, plugins: [doctor.plugin, config.plugins] }, { logger: log });
+  const plugins = [doctor.plugin, config.plugins, logins.plugins];
+  const penstock = createPenstock({ ...config, plugins }, { logger: log });
   try {
     await penstock.ready();
     const app = doctor.app();
+    const ask = (mount: Mount) =>
+      diagnose(app, mount, config.servers[mount.server]!, limits, isBridged(penstock, mount.server), (refusal) =>
+        logins.look(mount.server, refusal),
+      );
     // All at once: one that is slow delays nobody but itself.
-    const pending = app.mounts.map((mount) => ({
-      name: mount.server,
-      found: diagnose(app, mount, config.servers[mount.server]!, limits, isBridged(penstock, mount.server)),
-    }));
+    const pending = app.mounts.map((mount) => ({ mount, found: ask(mount) }));
     const longest = (limits.probe * 3 + limits.list) / 1000;
     const diagnoses: Diagnosis[] = [];
-    for (const { name, found } of pending) {
-      output.progress(`asking ${name} (at most ${longest} s) …`);
-      const diagnosis = await found;
+    for (const { mount, found } of pending) {
+      output.progress(`asking ${mount.server} (at most ${longest} s) …`);
+      let diagnosis = await found;
       output.progress(undefined);
+      if (args.login) diagnosis = await logins.complete(diagnosis, () => ask(mount));
       diagnoses.push(diagnosis);
       if (!args.json) output.print(describe(diagnosis));
     }
@@ -86,6 +102,7 @@ const AUTH: Record<Diagnosis["auth"], string | undefined> = {
   none: "none asked for",
   accepted: "the configured credential was accepted",
   callers: "callers log in at the server",
+  login: "logged in as this user, as `penstock connect` does",
   refused: "refused",
   unknown: undefined,
 };
@@ -104,10 +121,24 @@ function describe(found: Diagnosis): string {
     ["latency", era && `${latencyMs} ms`],
     ...(found.clients ?? []).map((edge): [string, string] => ["clients", describeEdge(edge)]),
     ...(found.stderr ?? []).map((line): [string, string] => ["stderr", line]),
+    ...loginRows(found.login),
     ...found.advice.map((advice): [string, string] => ["advice", advice]),
   ];
   const lines = rows.flatMap(([key, value]) => (value === undefined ? [] : [`  ${key.padEnd(9)}  ${value}`]));
   return `${server}  ${upstream}\n${lines.join("\n")}\n`;
+}
+
+function loginRows(login: Diagnosis["login"]): [string, string][] {
+  if (!login) return [];
+  const { steps, scopes, outcome, possible } = login;
+  return [
+    ...steps.map(({ what, url, ok, note }): [string, string] => [
+      "login",
+      `${ok ? "✔" : "–"} ${what}${url === undefined ? "" : ` ${url}`}: ${note}`,
+    ]),
+    ...(scopes ? [["login", `scopes ${scopes.join(" ")}`] as [string, string]] : []),
+    ["login", outcome === undefined ? (possible ? "✔ a client can log in" : "✖ clients cannot log in") : outcome],
+  ];
 }
 
 function isBridged({ mounts }: Penstock, server: string): boolean {
