@@ -247,6 +247,17 @@ export function byName(): Plugin {
   };
 }
 
+/** Knows its callers by tokens, `Bearer of.<name>.<anything>`, as a plugin does that checks them: there are claims. */
+export function byToken(): Plugin {
+  return {
+    name: "by-token",
+    authenticate({ headers }) {
+      const [, sub] = /^Bearer of\.(\w+)\./.exec(headers.get("authorization") ?? "") ?? [];
+      return sub === undefined ? undefined : { id: sub, scopes: ["tools"], claims: { sub } };
+    },
+  };
+}
+
 /** Asks who is calling, and lets nobody in. */
 export function closed(): Plugin {
   return { name: "closed", authenticate() {} };

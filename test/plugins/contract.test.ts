@@ -8,6 +8,7 @@ import { bridge } from "mcp-penstock/plugins/bridge";
 import { hostGuard } from "mcp-penstock/plugins/host-guard";
 import { health } from "mcp-penstock/plugins/health";
 import { mounts } from "mcp-penstock/plugins/mounts";
+import { oauthClient } from "mcp-penstock/plugins/oauth-client";
 import { oauthRelay } from "mcp-penstock/plugins/oauth-relay";
 import { oauthRoot } from "mcp-penstock/plugins/oauth-root";
 import { rateLimit } from "mcp-penstock/plugins/rate-limit";
@@ -50,6 +51,7 @@ const makers: Record<string, () => PluginOption> = {
   // With probes in the middle of the traffic.
   health: () => health({ initialDelay: 10, interval: 40 }),
   mounts,
+  "oauth-client": () => oauthClient({ tokens: { anna: "token-of-anna", bert: "token-of-bert" } }),
   "oauth-relay": () => [passthrough, oauthRelay()],
   "oauth-root": oauthRoot,
   // Four requests, then nothing: what one principal uses up must not be missing elsewhere.
