@@ -1,6 +1,7 @@
-import { type App, type Exchange, type Mount, type Plugin, ProxyError, mountUrl } from "../core/index.ts";
+import { type Exchange, type Plugin, ProxyError, mountUrl } from "../core/index.ts";
 import { type Challenge, type ChallengeParam, parseChallenges, writeChallenges } from "./_challenges.ts";
-import { PROTECTED_RESOURCE, oauthMount, preflight, publicJson, resourceMetadataUrl } from "./_oauth.ts";
+import { resourceMetadataUrl } from "./_oauth.ts";
+import { protectMounts } from "./_resource-routes.ts";
 import { rememberHint, upstreamMetadata } from "./_upstream-metadata.ts";
 
 /** Options of {@link oauthRelay}. */
@@ -9,6 +10,7 @@ export interface OAuthRelayOptions {
   maxAge?: number;
 }
 
+const NAME = "oauth-relay";
 /** Schemes whose challenges lead to an OAuth login. */
 const OAUTH_SCHEME = /^(?:bearer|dpop)$/i;
 
@@ -23,11 +25,11 @@ export function oauthRelay(options: OAuthRelayOptions = {}): Plugin {
   const { maxAge = 60_000 } = options;
   if (!Number.isFinite(maxAge) || maxAge < 0)
     throw new ProxyError("BAD_OPTION", {
-      plugin: "plugin 'oauth-relay'",
+      plugin: `plugin '${NAME}'`,
       hint: "`maxAge` is a number of milliseconds, 0 or more.",
     });
   return {
-    name: "oauth-relay",
+    name: NAME,
     applies: ({ auth }) => auth === "passthrough",
     setup(app) {
       for (const mount of app.mounts) {
@@ -35,9 +37,8 @@ export function oauthRelay(options: OAuthRelayOptions = {}): Plugin {
           () =>
             `${mount.server}: transparent (auth: "passthrough"): the Authorization of its callers goes on to ${mount.upstream}`,
         );
-        mount.set(oauthMount, { resource: () => upstreamMetadata(app, mount, maxAge) });
       }
-      addRoutes(app);
+      protectMounts(app, NAME, (mount) => ({ resource: () => upstreamMetadata(app, mount, maxAge) }));
     },
     async forward(exchange, request, next) {
       const answer = await next(request);
@@ -55,35 +56,6 @@ export function oauthRelay(options: OAuthRelayOptions = {}): Plugin {
       return answer;
     },
   };
-}
-
-/** The document of each path that a mount has, behind a proxy that takes the prefix of `publicUrl` away and behind one that does not. */
-function addRoutes(app: App): void {
-  const prefix = new URL(app.publicUrl ?? "http://localhost").pathname.replace(/\/+$/, "");
-  const documents = new Map<string, { mount: Mount; path: string }>();
-  for (const before of new Set([prefix, ""])) {
-    for (const mount of app.mounts) {
-      for (const path of [...mount.paths, ...mount.ssePaths]) {
-        const place = (before + path).replace(/\/+$/, "");
-        // The root document belongs to `oauth-root`. Where two paths meet, the one that clients see counts.
-        if (place !== "" && !documents.has(place)) documents.set(place, { mount, path });
-      }
-    }
-  }
-  for (const [place, { mount, path }] of documents) {
-    const route = { path: PROTECTED_RESOURCE + place, access: "public" } as const;
-    app.route({
-      ...route,
-      method: "GET",
-      async handler(request) {
-        const found = await mount.get(oauthMount)!.resource(request);
-        // Never a 5xx: clients take one for a reason to guess other places.
-        if (!found) return publicJson({ error: "not_found", error_description: "This server tells no metadata." }, 404);
-        return publicJson({ ...found, resource: request.publicUrl + path });
-      },
-    });
-    app.route({ ...route, method: "OPTIONS", handler: () => preflight("GET, HEAD, OPTIONS") });
-  }
 }
 
 /** One field for each that came and could be read; on a 401 there is at least one (RFC 9110 §15.5.2). */
