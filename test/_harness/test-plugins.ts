@@ -247,13 +247,14 @@ export function byName(): Plugin {
   };
 }
 
-/** Knows its callers by tokens, `Bearer of.<name>.<anything>`, as a plugin does that checks them: there are claims. */
+/** Knows its callers by tokens, `Bearer of.<name>.<anything>[.<exp>]`, as a plugin does that checks them: there are claims. */
 export function byToken(): Plugin {
   return {
     name: "by-token",
     authenticate({ headers }) {
-      const [, sub] = /^Bearer of\.(\w+)\./.exec(headers.get("authorization") ?? "") ?? [];
-      return sub === undefined ? undefined : { id: sub, scopes: ["tools"], claims: { sub } };
+      const [, sub, exp] = /^Bearer of\.(\w+)\.[\w-]+(?:\.(\d+))?$/.exec(headers.get("authorization") ?? "") ?? [];
+      if (sub === undefined) return undefined;
+      return { id: sub, scopes: ["tools"], claims: { sub, ...(exp && { exp: Number(exp) }) } };
     },
   };
 }

@@ -217,9 +217,7 @@ it("has a recipe for a server that wants a token of the proxy's own, and it work
     const recipe = labelled("machine-to-machine.config.ts");
     writeFileSync(
       file,
-      recipe
-        .replace("https://reports.example.com/mcp", server.url)
-        .replace("https://login.example.com", tokens.issuer),
+      recipe.replace("https://reports.example.com/mcp", server.url).replace("https://login.example.com", tokens.issuer),
     );
     const env = { REPORTS_SECRET: "canary-of-reports" };
     await using cli = await startCli(["--config", file, "--port", "0"], { env });
