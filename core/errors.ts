@@ -257,7 +257,7 @@ const table: Record<ErrorCode, ErrorRow> = {
   OUTBOUND_FAILED: {
     status: 502,
     rpc: -32603,
-    text: "A document or an answer that a login needs was not to be had. The log of the proxy has the cause.",
+    text: "What a login needs could not be fetched from where it should be, or was refused. The log of the proxy has the cause.",
   },
   SERVER_START_FAILED: {
     status: 502,

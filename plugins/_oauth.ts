@@ -22,12 +22,16 @@ export interface OAuthIssuer {
   metadata(request: RequestHead, issuer: string): Awaitable<Json>;
   /** Whether a client id is known for this mount: registered here, or listed in the configuration. */
   issued(clientId: string): Awaitable<boolean>;
+  /** Whether it would look up an id that no server has issued: the URL of a client's metadata. @default none */
+  looksUp?(clientId: string): boolean;
   /** `POST …/register` (RFC 7591); absent where clients cannot register. */
   register?(request: RouteRequest, issuer: string): Awaitable<Answer | Response>;
   /** `GET …/authorize` (RFC 6749 §3.1). */
   authorize(request: RouteRequest, issuer: string): Awaitable<Answer | Response>;
   /** `POST …/token` (RFC 6749 §3.2). */
   token(request: RouteRequest, issuer: string): Awaitable<Answer | Response>;
+  /** `GET /callback`, where a provider sends browsers back to. @returns nothing where the `state` is not of this mount */
+  callback?(request: RouteRequest): Awaitable<Answer | Response | undefined>;
 }
 
 /** Clients of a mount must log in. Set in `setup` by the plugin that makes them. */

@@ -9,6 +9,7 @@ import {
   type RouteRequest,
 } from "../core/index.ts";
 import { type OAuthIssuer, PROTECTED_RESOURCE, oauthMount, preflight, publicJson, readableByAll } from "./_oauth.ts";
+import { unknownClient, unknownState } from "./_page.ts";
 
 export { type OAuthIssuer, type OAuthMount, oauthMount } from "./_oauth.ts";
 
@@ -65,9 +66,12 @@ export function oauthRoot(options: OAuthRootOptions = {}): Plugin {
         const mount = await mountFor(app, policy, request, clientId, searchParams.getAll("resource"));
         const issuer = mount?.get(oauthMount)?.issuer;
         // An unknown client has no redirect URI that could be checked: the user is told here, and sent nowhere.
-        if (issuer && !(clientId && (await issuer.issued(clientId)))) return unknownClient();
+        const isKnown = clientId && ((await issuer?.issued(clientId)) || issuer?.looksUp?.(clientId));
+        if (issuer && !isKnown) return unknownClient();
         return answerOf(mount, "authorize", request);
       });
+      const handler = (request: RouteRequest) => callbackOf(app, request);
+      app.route({ method: "GET", path: "/callback", access: "public", handler });
       addEndpoint(app, "POST", "token", async (request) => {
         const body = await request.text();
         const form = new URLSearchParams(body);
@@ -133,6 +137,16 @@ async function mountFor(
   return meant.length === 1 ? meant[0] : rootMount(app, policy, request);
 }
 
+/** The server whose login comes back: its sealed `state` says so, and nothing else does. */
+async function callbackOf(app: App, request: RouteRequest): Promise<Answer | Response> {
+  for (const mount of app.mounts) {
+    const issuer = mount.get(oauthMount)?.issuer;
+    const answer = issuer?.callback && (await isVisible(mount, request)) && (await issuer.callback(request));
+    if (answer) return answer;
+  }
+  return unknownState();
+}
+
 async function isVisible(mount: Mount, request: RequestHead): Promise<boolean> {
   const state = mount.get(oauthMount);
   return state !== undefined && (!state.visible || (await state.visible(request)));
@@ -174,19 +188,4 @@ function notHere(): Answer {
   const hint =
     "It is not clear here which server is meant. Use the paths of that server: /{server}/…, or its metadata.";
   return publicJson({ error: "not_found", error_description: hint }, 404);
-}
-
-function unknownClient(): Response {
-  const page =
-    "<!doctype html><title>Unknown application</title><h1>Unknown application</h1><p>No application is registered here under the id in this address, so you were not sent on. Go back to the application and connect it again.</p>";
-  return new Response(page, {
-    status: 400,
-    headers: {
-      "content-type": "text/html; charset=utf-8",
-      "cache-control": "no-store",
-      "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-      "referrer-policy": "no-referrer",
-      "x-content-type-options": "nosniff",
-    },
-  });
 }

@@ -1,10 +1,13 @@
 /** What may come back. */
-import type { Fetched } from "./one-request.ts";
+import { HOP_BY_HOP } from "../headers.ts";
+import type { Fetched, Head } from "./one-request.ts";
 
 const JSON_TYPE = /^application\/(?:json|[\w.-]+\+json)\s*(?:;|$)/i;
 const FORM_TYPE = /^application\/x-www-form-urlencoded\s*(?:;|$)/i;
-/** Statuses without a body (Fetch §2.2.3). */
+/** Statuses whose answer has no body (Fetch, "null body status"). */
 const BODILESS = new Set([204, 205, 304]);
+/** Not for the caller: no jar keeps cookies here, and the others were true of bytes on the wire. */
+const NOT_TOLD: ReadonlySet<string> = new Set([...HOP_BY_HOP, "set-cookie", "content-length", "content-encoding"]);
 
 /**
  * Where a redirect leads that may be followed.
@@ -12,8 +15,8 @@ const BODILESS = new Set([204, 205, 304]);
  * @param left how many more are followed
  * @throws Error one sentence for the log
  */
-export function redirectOf({ status, headers }: Fetched, url: URL, method: string, left: number): URL | undefined {
-  if (status < 300 || status > 399 || status === 304) return undefined;
+export function redirectOf({ status, headers }: Head, url: URL, method: string, left: number): URL | undefined {
+  if (!isRedirect(status)) return undefined;
   const location = field(headers, "location") ?? "";
   if (left <= 0 || method !== "GET") throw new Error("it redirects, and that is not followed");
   const target = URL.canParse(location, url) ? new URL(location, url) : undefined;
@@ -22,23 +25,38 @@ export function redirectOf({ status, headers }: Fetched, url: URL, method: strin
   return target;
 }
 
-/** @throws Error one sentence for the log */
-export function checkAnswer(fetched: Fetched, method: string): void {
-  const { status, headers, bytes } = fetched;
+/**
+ * Whether the body is one that anybody reads: JSON, or after a POST a form, as token endpoints from before RFC 6749 send it.
+ * A page that says "not found" tells by its status what there is to know.
+ *
+ * @throws Error one sentence for the log
+ */
+export function wantsBody({ status, headers }: Head, method: string, limit: number): boolean {
+  if (isRedirect(status)) return false;
   const coding = field(headers, "content-encoding") ?? "identity";
-  if (coding.trim().toLowerCase() !== "identity") throw new Error("its answer has a content coding");
   const type = field(headers, "content-type") ?? "";
-  if (bytes.length === 0 || JSON_TYPE.test(type) || (method === "POST" && FORM_TYPE.test(type))) return;
-  if (status >= 200 && status < 300) throw new Error("its answer is not JSON");
-  // A page that says "not found" tells what there is to know by its status.
-  fetched.bytes = new Uint8Array();
+  const length = field(headers, "content-length");
+  const isCoded = coding.trim().toLowerCase() !== "identity";
+  const isKnown = JSON_TYPE.test(type) || (method === "POST" && FORM_TYPE.test(type));
+  const isGood = status >= 200 && status < 300;
+  // RFC 7009 §2.2 has an answer that is its status alone.
+  if (length === "0" || BODILESS.has(status)) return false;
+  if (isGood && isCoded) throw new Error("its answer has a content coding");
+  if (isGood && !isKnown) throw new Error("its answer is not JSON");
+  if (Number(length ?? 0) > limit) throw new Error(`its answer is larger than ${limit} bytes`);
+  return isKnown && !isCoded;
 }
 
+/** @returns the answer as `fetch` gives it */
 export function toResponse({ status, headers, bytes }: Fetched): Response {
   const pairs: [string, string][] = [];
   for (let i = 0; i < headers.length; i += 2)
-    if (headers[i] !== "set-cookie") pairs.push([headers[i]!, headers[i + 1]!]);
+    if (!NOT_TOLD.has(headers[i]!)) pairs.push([headers[i]!, headers[i + 1]!]);
   return new Response(BODILESS.has(status) ? null : (bytes as Uint8Array<ArrayBuffer>), { status, headers: pairs });
+}
+
+function isRedirect(status: number): boolean {
+  return status >= 300 && status < 400 && status !== 304;
 }
 
 function field(flat: readonly string[], name: string): string | undefined {

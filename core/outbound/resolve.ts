@@ -42,7 +42,7 @@ async function addressesOf(url: URL, isTrusted: boolean, lookup: Lookup | undefi
   const host = url.hostname.replace(/^\[|\]$/g, "");
   if (parseAddress(host)) return [host];
   // RFC 6761 §6.3, whatever DNS says.
-  if (isLoopbackHost(host)) return ["127.0.0.1", "::1"];
+  if (isLoopbackHost(host.replace(/\.$/, ""))) return ["127.0.0.1", "::1"];
   if (lookup) return lookup(host);
   if (isTrusted) return (await lookupHost(host, { all: true })).map(({ address }) => address);
   return publicLookup(host, signal);

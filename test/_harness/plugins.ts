@@ -9,6 +9,7 @@ import * as healthModule from "mcp-penstock/plugins/health";
 import * as hostGuardModule from "mcp-penstock/plugins/host-guard";
 import * as mountsModule from "mcp-penstock/plugins/mounts";
 import * as oauthClientModule from "mcp-penstock/plugins/oauth-client";
+import * as oauthBrokerModule from "mcp-penstock/plugins/oauth-broker";
 import * as oauthRelayModule from "mcp-penstock/plugins/oauth-relay";
 import * as oauthRootModule from "mcp-penstock/plugins/oauth-root";
 import * as rateLimitModule from "mcp-penstock/plugins/rate-limit";
@@ -20,6 +21,7 @@ import * as standardModule from "mcp-penstock/plugins/standard";
 import * as timeoutModule from "mcp-penstock/plugins/timeout";
 import * as toolFilterModule from "mcp-penstock/plugins/tool-filter";
 import * as unsupportedModule from "mcp-penstock/plugins/unsupported";
+import * as fetchingModule from "./fetching.ts";
 import * as brokerModule from "./oauth-broker.ts";
 import * as ownModule from "./test-plugins.ts";
 
@@ -68,6 +70,7 @@ export const { mounts } = remembered("dist/plugins/mounts.mjs", mountsModule);
 export const { oauthClient } = remembered("dist/plugins/oauth-client.mjs", {
   oauthClient: oauthClientModule.oauthClient,
 });
+export const { oauthBroker } = remembered("dist/plugins/oauth-broker.mjs", oauthBrokerModule);
 export const { oauthRelay } = remembered("dist/plugins/oauth-relay.mjs", oauthRelayModule);
 export const { oauthRoot } = remembered("dist/plugins/oauth-root.mjs", oauthRootModule);
 export const { rateLimit } = remembered("dist/plugins/rate-limit.mjs", rateLimitModule);
@@ -79,6 +82,7 @@ export const { standard } = remembered("dist/plugins/standard.mjs", standardModu
 export const { timeout } = remembered("dist/plugins/timeout.mjs", timeoutModule);
 export const { toolFilter } = remembered("dist/plugins/tool-filter.mjs", toolFilterModule);
 export const { unsupported } = remembered("dist/plugins/unsupported.mjs", unsupportedModule);
+export const { fetching } = remembered("test/_harness/fetching.ts", fetchingModule);
 export const { broker } = remembered("test/_harness/oauth-broker.ts", { broker: brokerModule.broker });
 export const {
   answering,

@@ -56,6 +56,7 @@ it("has no block that these tests do not know", () => {
     "penstock.config.ts",
     "closed.config.ts",
     "machine-to-machine.config.ts",
+    "github.config.ts",
     "playground/plugins/polite.ts",
     "polite.test.ts",
     "embedded.mjs",
@@ -231,6 +232,26 @@ it("has a recipe for a server that wants a token of the proxy's own, and it work
     const missing = await runCli(["check", "--config", file], { env: { REPORTS_SECRET: undefined } });
     expect(missing).toMatchObject({ code: 1 });
     expect(missing.stderr).toContain("clientSecret or privateKey is needed");
+  });
+});
+
+it("has a configuration for a provider with one client id that is valid, and says what is missing", async () => {
+  await inFolder(async (folder) => {
+    const file = join(folder, "github.config.ts");
+    writeFileSync(file, labelled("github.config.ts"));
+    const env = { GITHUB_CLIENT_ID: "Iv1.0123456789abcdef", GITHUB_CLIENT_SECRET: "0123456789abcdef0123456789abcdef" };
+    const valid = await runCli(["routes", "--config", file], { env });
+    expect(valid).toMatchObject({ code: 0, stderr: "" });
+    for (const path of [
+      "callback",
+      "github/authorize",
+      "github/token",
+      ".well-known/oauth-authorization-server/github",
+    ])
+      expect(valid.stdout).toContain(`/${path} `);
+    const missing = await runCli(["check", "--config", file], { env: { ...env, GITHUB_CLIENT_ID: undefined } });
+    expect(missing.code).toBe(1);
+    expect(missing.stderr).toContain("clientId is missing");
   });
 });
 

@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { configModule } from "../_harness/child-config.ts";
 import { rawServer } from "../_harness/peers.ts";
-import { apiKeys, routes, standard } from "../_harness/plugins.ts";
+import { apiKeys, oauthBroker, routes, standard } from "../_harness/plugins.ts";
 import { runCli, startCli } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
 import { folderWith } from "../core/files.ts";
@@ -12,16 +12,26 @@ import { asking } from "./asking.ts";
 const use = testScope();
 
 /** Plugins of this package that add routes and are not in `standard()`, by their names. */
-const WITH_ROUTES: Record<string, () => object> = {};
+const WITH_ROUTES: Record<string, () => object> = {
+  "oauth-broker": () => oauthBroker({ issuer: "https://login.example.com", clientId: "penstock" }),
+};
 
 /** `METHOD path` of everything that answers callers without a credential. */
 const PUBLIC: readonly string[] = [
-  ...["/healthz", "/readyz", "/authorize"].flatMap((path) => [`GET ${path}`, `HEAD ${path}`]),
+  ...["/healthz", "/readyz", "/authorize", "/callback"].flatMap((path) => [`GET ${path}`, `HEAD ${path}`]),
   // Discovery comes before a login (RFC 8414, RFC 9728, RFC 7591), and a token is what its caller has not got yet.
   ...["oauth-authorization-server", "oauth-protected-resource", "openid-configuration"].flatMap((name) =>
     ["GET", "HEAD", "OPTIONS"].map((method) => `${method} /.well-known/${name}`),
   ),
   ...["/register", "/token"].flatMap((path) => [`POST ${path}`, `OPTIONS ${path}`]),
+];
+
+/** What a login needs before there is a token. */
+const LOGIN = [
+  /^(?:GET|HEAD|OPTIONS) (?:\/[^ ]*)?\/\.well-known\/(?:oauth-protected-resource|oauth-authorization-server|openid-configuration)(?:\/|$)/,
+  /^(?:GET|HEAD) \/one\/(?:authorize|callback)$/,
+  /^POST \/one\/consent$/,
+  /^(?:POST|OPTIONS) \/one\/(?:register|token|revoke)$/,
 ];
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "M-SEARCH"];
@@ -31,14 +41,15 @@ const STRANGER = "x-forwarded-for: 192.0.2.7";
 const KEY = "0123456789abcdef";
 
 /** @returns the paths of the proxy, and what was answered with another status than a refusal, as `METHOD path` */
-async function walk(extra: readonly object[] = []) {
+async function walk(extra: readonly object[] = [], only?: readonly string[]) {
   const server = await use(rawServer());
   const url = `${server.url}/mcp`;
-  const servers = {
+  const all = {
     one: { url },
     two: { url, path: ["/own", "/deep/:name/mcp"] },
     rest: { url, path: "/rest/**", ssePath: "/:tenant/events" },
   };
+  const servers = only ? { one: { url, path: only } } : all;
   const plugins = [standard(), apiKeys({ keys: { ci: KEY } }), ...extra];
   const cwd = folderWith({ "penstock.config.mjs": configModule({ servers, plugins }) });
   const listed = JSON.parse((await runCli(["routes", "--json"], { cwd })).stdout) as { routes: { path: string }[] };
@@ -60,7 +71,7 @@ async function walk(extra: readonly object[] = []) {
 
 describe("AU-03 without a credential", () => {
   test("nothing answers but what is listed; every plugin of the package that adds routes is walked", async () => {
-    const { paths, answered } = await walk(Object.values(WITH_ROUTES).map((make) => make()));
+    const { paths, answered } = await walk();
     expect(paths).toEqual(
       expect.arrayContaining([
         "/one/mcp",
@@ -81,6 +92,12 @@ describe("AU-03 without a credential", () => {
       .map((file) => file.slice(0, -3));
     const walked = [...Object.keys(WITH_ROUTES), ...standard().map(({ name }) => name)];
     expect(adding.filter((name) => !walked.includes(name))).toEqual([]);
+  });
+
+  test.each(Object.entries(WITH_ROUTES))("%s: nothing answers but what a login needs", async (_name, make) => {
+    const { answered } = await walk([make()], ["/one/mcp"]);
+    const besides = answered.filter((line) => PUBLIC.includes(line) || !LOGIN.some((pattern) => pattern.test(line)));
+    expect(besides).toEqual([...PUBLIC].sort());
   });
 
   test("a route that a plugin opened is found, whatever its path looks like; the others answer to a key only", async () => {

@@ -42,6 +42,7 @@ export const CATALOGUE: Readonly<Record<string, string>> = {
   "AU-05": "a Host or target that leads elsewhere than it says",
   "AU-06": "forwarding fields: from strangers, one hop, two hops, garbage",
   "AU-08": "discovery documents of two mounts and of the root",
+  "AU-09": "URLs that lead inside: addresses in every form, names that change, redirects, answers without an end",
   "AU-12": "storms of requests for one token, and of refusals of it; tokens at their end",
   "AU-13": "tokens of two callers at one server",
   "IN-01": "request smuggling, and answers that are two",

@@ -9,6 +9,7 @@ import { hostGuard } from "mcp-penstock/plugins/host-guard";
 import { health } from "mcp-penstock/plugins/health";
 import { mounts } from "mcp-penstock/plugins/mounts";
 import { oauthClient } from "mcp-penstock/plugins/oauth-client";
+import { oauthBroker } from "mcp-penstock/plugins/oauth-broker";
 import { oauthRelay } from "mcp-penstock/plugins/oauth-relay";
 import { oauthRoot } from "mcp-penstock/plugins/oauth-root";
 import { rateLimit } from "mcp-penstock/plugins/rate-limit";
@@ -52,6 +53,7 @@ const makers: Record<string, () => PluginOption> = {
   health: () => health({ initialDelay: 10, interval: 40 }),
   mounts,
   "oauth-client": () => oauthClient({ tokens: { anna: "token-of-anna", bert: "token-of-bert" } }),
+  "oauth-broker": () => oauthBroker({ issuer: "https://login.example.com", clientId: "penstock" }),
   "oauth-relay": () => [passthrough, oauthRelay()],
   "oauth-root": oauthRoot,
   // Four requests, then nothing: what one principal uses up must not be missing elsewhere.

@@ -279,7 +279,7 @@ test("every route is public, and says so", async () => {
   await penstock.ready();
   const routes = penstock.paths.filter(({ owner }) => owner.startsWith("plugin"));
   // The last eight are of the paths for HTTP+SSE clients.
-  expect(routes).toHaveLength(3 * 2 + 2 + 1 + 2 + 8 + 8);
+  expect(routes).toHaveLength(3 * 2 + 2 + 2 + 2 + 8 + 8);
   expect(new Set(routes.map(({ access }) => access))).toEqual(new Set(["public"]));
   await penstock.close();
 });
