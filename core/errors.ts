@@ -14,6 +14,9 @@ export type ErrorCode =
   | "BAD_OPTION"
   | "PATH_TAKEN"
   | "UNAUTHENTICATED"
+  | "INVALID_CREDENTIAL"
+  | "INSUFFICIENT_SCOPE"
+  | "ISSUER_UNAVAILABLE"
   | "FORBIDDEN"
   | "FORBIDDEN_HOST"
   | "FORBIDDEN_ORIGIN"
@@ -77,6 +80,21 @@ const table: Record<ErrorCode, ErrorRow> = {
     status: 401,
     rpc: -31401,
     text: "This proxy wants to know who is asking, and no credential was accepted.",
+  },
+  INVALID_CREDENTIAL: {
+    status: 400,
+    rpc: -32600,
+    text: "The Authorization field is malformed. Send one: `Authorization: Bearer TOKEN`.",
+  },
+  INSUFFICIENT_SCOPE: {
+    status: 403,
+    rpc: -31403,
+    text: "The credential does not allow this at server '{server}'. Log in again, for the scopes that WWW-Authenticate names.",
+  },
+  ISSUER_UNAVAILABLE: {
+    status: 503,
+    rpc: -31503,
+    text: "Tokens cannot be checked now, because their authorization server does not answer. Try again.",
   },
   FORBIDDEN: {
     status: 403,

@@ -15,7 +15,7 @@ export function metadataUrls(issuer: string): string[] {
 
 /**
  * @param fetch within whose rules it is asked for
- * @returns metadata that name this issuer; metadata that name another one must not be used (RFC 8414 §3.3)
+ * @returns metadata that name this issuer, byte for byte; metadata that name another one must not be used (RFC 8414 §3.3)
  * @throws Error with a sentence for the log, or what the last fetch failed with
  */
 export async function issuerMetadata(
@@ -38,7 +38,12 @@ export async function issuerMetadata(
       if (response.status >= 500) last = new Error(`its metadata were answered with HTTP ${response.status}`);
       continue;
     }
-    return processDiscoveryResponse(new URL(issuer), response);
+    const found = await processDiscoveryResponse(new URL(issuer), response);
+    // The library takes `https://as` and `https://as/` for one issuer; tokens name one of them.
+    if (found.issuer === issuer) return found;
+    throw new Error(
+      `its metadata call it ${JSON.stringify(found.issuer)}, and the configuration ${JSON.stringify(issuer)}`,
+    );
   }
   throw last;
 }

@@ -3,6 +3,7 @@
  * its module and options, so that a proxy in a child process can make the same plugins again.
  */
 import * as apiKeysModule from "mcp-penstock/plugins/api-keys";
+import * as bearerAuthModule from "mcp-penstock/plugins/bearer-auth";
 import * as breakerModule from "mcp-penstock/plugins/breaker";
 import * as bridgeModule from "mcp-penstock/plugins/bridge";
 import * as healthModule from "mcp-penstock/plugins/health";
@@ -62,6 +63,7 @@ function remembered<T extends object>(path: string, factories: T): T {
 }
 
 export const { apiKeys } = remembered("dist/plugins/api-keys.mjs", apiKeysModule);
+export const { bearerAuth } = remembered("dist/plugins/bearer-auth.mjs", bearerAuthModule);
 export const { breaker } = remembered("dist/plugins/breaker.mjs", breakerModule);
 export const { bridge } = remembered("dist/plugins/bridge.mjs", bridgeModule);
 export const { health } = remembered("dist/plugins/health.mjs", healthModule);

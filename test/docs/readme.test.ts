@@ -12,6 +12,7 @@ import { runCli, startCli } from "../_harness/proxy.ts";
 import { checkConfig } from "../../core/config.ts";
 import { DENO_FLAGS } from "../_harness/runtimes.ts";
 import { testScope } from "../_harness/scope.ts";
+import { startTokenIssuer } from "../_harness/token-issuer.ts";
 import { connectV1, connectV2 } from "../_harness/clients.ts";
 import { startLegacyServer, startModernServer } from "../_harness/servers.ts";
 import { tokenServer } from "../_harness/token-server.ts";
@@ -63,6 +64,8 @@ it("has no block that these tests do not know", () => {
     "claude_desktop_config.json",
     "penstock.config.json",
     "eras.config.json",
+    "company.config.ts",
+    "team.config.ts",
   ];
   const unknown = blocks.filter(
     ({ language, label, code }) => language !== "text" && !labels.includes(label) && !known.includes(code),
@@ -232,6 +235,52 @@ it("has a recipe for a server that wants a token of the proxy's own, and it work
     const missing = await runCli(["check", "--config", file], { env: { REPORTS_SECRET: undefined } });
     expect(missing).toMatchObject({ code: 1 });
     expect(missing.stderr).toContain("clientSecret or privateKey is needed");
+  });
+});
+
+it("has a company's identity provider in front of everything", async () => {
+  const server = await use(startLegacyServer());
+  const issuer = await use(startTokenIssuer());
+  const recipe = labelled("company.config.ts")
+    .replace("https://docs.example.com/mcp", server.url)
+    .replace("https://login.example.com", issuer.issuer)
+    .replace("delete_*", "ech*");
+  await inFolder(async (folder) => {
+    const file = join(folder, "company.config.ts");
+    writeFileSync(file, recipe);
+    await using cli = await startCli(["--config", file, "--port", "0"], { env: { DOCS_TOKEN: "of-the-proxy" } });
+    const ask = (token: string, method = "tools/list", params = {}) =>
+      fetch(`${cli.url}/docs/mcp`, {
+        method: "POST",
+        headers: {
+          authorization: `Bearer ${token}`,
+          "content-type": "application/json",
+          accept: "application/json, text/event-stream",
+        },
+        body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
+      });
+    const aud = "https://mcp.example.com/docs/mcp";
+    expect((await ask(await issuer.token({ aud, scope: "mcp:use", exp: 1 }))).status).toBe(401);
+    const token = await issuer.token({ aud, scope: "mcp:use" });
+    expect(await (await ask(token)).text()).toContain("echo");
+    expect(server.requests.at(-1)!.headers.authorization).toBe("Bearer of-the-proxy");
+    const { status, headers } = await ask(token, "tools/call", { name: "echo", arguments: { text: "a" } });
+    expect(status).toBe(403);
+    expect(headers.get("www-authenticate")).toMatch(/scope="mcp:use mcp:admin"/);
+  });
+});
+
+it("has keys for a team", async () => {
+  const server = await use(startLegacyServer());
+  await inFolder(async (folder) => {
+    const file = join(folder, "team.config.ts");
+    writeFileSync(file, labelled("team.config.ts").replace("https://docs.example.com/mcp", server.url));
+    const env = { ANNA_KEY: "0123456789abcdef", CI_KEY: "fedcba9876543210" };
+    await using cli = await startCli(["--config", file, "--port", "0"], { env });
+    const status = async (key: string) =>
+      (await fetch(`${cli.url}/docs/mcp`, { method: "DELETE", headers: { authorization: `Bearer ${key}` } })).status;
+    expect(await status(env.ANNA_KEY)).not.toBe(401);
+    expect(await status("0123456789abcdee")).toBe(401);
   });
 });
 

@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { configModule } from "../_harness/child-config.ts";
 import { rawServer } from "../_harness/peers.ts";
-import { apiKeys, oauthBroker, routes, standard } from "../_harness/plugins.ts";
+import { apiKeys, bearerAuth, oauthBroker, routes, standard } from "../_harness/plugins.ts";
 import { runCli, startCli } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
 import { folderWith } from "../core/files.ts";
@@ -13,6 +13,7 @@ const use = testScope();
 
 /** Plugins of this package that add routes and are not in `standard()`, by their names. */
 const WITH_ROUTES: Record<string, () => object> = {
+  "bearer-auth": () => bearerAuth({ issuers: "https://as.example.com" }),
   "oauth-broker": () => oauthBroker({ issuer: "https://login.example.com", clientId: "penstock" }),
 };
 
@@ -88,7 +89,7 @@ describe("AU-03 without a credential", () => {
 
     const adding = readdirSync("plugins")
       .filter((file) => /^[^_].*\.ts$/.test(file))
-      .filter((file) => readFileSync(`plugins/${file}`, "utf8").includes(".route("))
+      .filter((file) => readFileSync(`plugins/${file}`, "utf8").match(/\.route\(|protectMounts\(/))
       .map((file) => file.slice(0, -3));
     const walked = [...Object.keys(WITH_ROUTES), ...standard().map(({ name }) => name)];
     expect(adding.filter((name) => !walked.includes(name))).toEqual([]);

@@ -3,6 +3,7 @@ import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type Plugin, type PluginOption, type ServerConfig, json } from "mcp-penstock";
 import { apiKeys } from "mcp-penstock/plugins/api-keys";
+import { bearerAuth } from "mcp-penstock/plugins/bearer-auth";
 import { breaker } from "mcp-penstock/plugins/breaker";
 import { bridge } from "mcp-penstock/plugins/bridge";
 import { hostGuard } from "mcp-penstock/plugins/host-guard";
@@ -37,6 +38,10 @@ const passthrough: Plugin = {
     ),
   }),
 };
+const published: Plugin = {
+  name: "published",
+  config: (config) => ({ ...config, publicUrl: "https://gw.example.com" }),
+};
 const refusing = () =>
   fakeServer(({ message }) =>
     message?.params?.name === "delete_all"
@@ -46,6 +51,8 @@ const refusing = () =>
 
 const makers: Record<string, () => PluginOption> = {
   "api-keys": () => apiKeys({ keys: { ci: "0123456789abcdef" } }),
+  // The test kit's caller has no scope: one of the tools is refused.
+  "bearer-auth": () => [published, bearerAuth({ issuers: "https://as.example.com", tools: { "delete_*": ["admin"] } })],
   breaker,
   bridge,
   "host-guard": hostGuard,
