@@ -34,8 +34,11 @@ const runtimes = runtimeProjects((name) => (isNode(name) ? [faults] : [faults, .
 export default defineConfig({
   test: {
     pool: "forks",
-    // One more than cores: half of the time is spent waiting for peers.
-    maxWorkers: 3,
+    // Two more than cores: more than half of the time is spent waiting for peers.
+    maxWorkers: 4,
+    // Workers go on with the next file and the modules they have: tests keep no state in modules, and to load them anew, with
+    // two SDKs, took longer than most files.
+    isolate: false,
     // Servers of tests count what reaches them: probes start only where a test asks for them.
     env: { PENSTOCK_PROBE_INTERVAL: "0" },
     testTimeout: 10_000,

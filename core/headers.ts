@@ -112,6 +112,15 @@ export class HeaderList implements Headers {
   }
 }
 
+/**
+ * A copy of header fields, to be changed: the same as `new Headers(from)` at a fraction of its price.
+ *
+ * @throws TypeError where a name or value is none
+ */
+export function copyHeaders(from: HeadersInit = []): Headers {
+  return HeaderList.from(from);
+}
+
 function checked(name: string, value: string): string {
   if (!FIELD_NAME.test(name)) throw new TypeError(`'${name}' is not a header name`);
   if (BAD_VALUE.test(value)) throw new TypeError(`the value of '${name}' has a character that no header can have`);

@@ -25,7 +25,7 @@ export type { EraDecision } from "./era.ts";
 export { digest } from "./digest.ts";
 export { ERRORS, ProxyError, isProxyError } from "./errors.ts";
 export type { ErrorCode, ErrorDetails } from "./errors.ts";
-export { isEventStream } from "./headers.ts";
+export { copyHeaders, isEventStream } from "./headers.ts";
 export { createLogger } from "./log.ts";
 export type { LogFormat, LogLevel, LogText, Logger, LoggerOptions } from "./log.ts";
 export { checkMirrors, decodeMirror, encodeMirror, mirrorsOf } from "./mirrors.ts";

@@ -7,6 +7,7 @@ import {
   type Mount,
   ProxyError,
   ask,
+  copyHeaders,
   discard,
 } from "../core/index.ts";
 import { isLost, namesSession } from "./_session-refusals.ts";
@@ -40,7 +41,7 @@ const OF_THE_MESSAGE = [
 
 /** The fields of a client's request for a request of the proxy's own on its behalf. */
 export function ownFields(of: Headers | undefined, more: Record<string, string | undefined> = {}): Headers {
-  const fields = new Headers(of ? [...of] : []);
+  const fields = copyHeaders(of);
   for (const name of OF_THE_MESSAGE) fields.delete(name);
   for (const [name, value] of Object.entries(more)) {
     if (value === undefined) fields.delete(name);
@@ -115,6 +116,18 @@ export async function sayAgain(
 export function endSession(call: Call, id: string, fields?: Headers): Promise<void> {
   const headers = ownFields(fields, { [SESSION_ID]: id });
   return call({ method: "DELETE", headers, signal: AbortSignal.timeout(GOODBYE_MS) }).then(discard, () => {});
+}
+
+/** Waits for what ends by itself, as long as a goodbye may take. */
+export async function briefly(work: Promise<unknown> | undefined): Promise<void> {
+  if (!work) return;
+  let limit: ReturnType<typeof setTimeout> | undefined;
+  const over = new Promise((resolve) => {
+    limit = setTimeout(resolve, GOODBYE_MS);
+    limit.unref?.();
+  });
+  await Promise.race([work.catch(() => {}), over]);
+  clearTimeout(limit);
 }
 
 /** Whether a server says that it does not know a session. Where it says nothing the session counts as known. */

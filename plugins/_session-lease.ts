@@ -16,7 +16,7 @@ import {
   discard,
   empty,
 } from "../core/index.ts";
-import { SESSION_ID, endSession, isForgotten } from "./_session-handshake.ts";
+import { SESSION_ID, briefly, endSession, isForgotten } from "./_session-handshake.ts";
 import type { MountSessions } from "./_session-mount.ts";
 import { isLost, isSafeToRepeat, readRefusal } from "./_session-refusals.ts";
 import { upstreamSession } from "./_upstream-session.ts";
@@ -176,6 +176,9 @@ export abstract class Lease<Host extends LeaseHost = MountSessions> implements S
   /** Opens the session anew, once for all who find it lost. @throws ProxyError */
   renew(lost: string | undefined): Promise<void> {
     if (this.#upstreamId !== lost) return Promise.resolve();
+    // Nobody would end the next one.
+    if (this.ended)
+      return Promise.reject(new ProxyError("SERVER_LOST_SESSION", { server: this.sessions.mount.server }));
     return (this.#renewing ??= this.#renew(lost).finally(() => (this.#renewing = undefined)));
   }
 
@@ -193,6 +196,11 @@ export abstract class Lease<Host extends LeaseHost = MountSessions> implements S
     const { mount, log } = this.sessions;
     this.sessions.healed++;
     log.info(() => `${mount.server} had lost session ${this.id}; a new one was opened`);
+  }
+
+  /** The session that is being opened in its place is there, or will not be: one that has ended meanwhile says goodbye by itself. */
+  settled(): Promise<void> {
+    return briefly(this.#renewing);
   }
 
   /** Ends it at the server; nobody waits for that. */

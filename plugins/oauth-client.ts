@@ -4,6 +4,7 @@ import {
   type Plugin,
   type State,
   type UpstreamRequest,
+  copyHeaders,
   defineState,
   discard,
 } from "../core/index.ts";
@@ -125,7 +126,7 @@ function whyNot({ headerNames, auth }: Mount, field: string): string | undefined
 
 /** A copy: whoever sent the request may keep its fields. */
 function withCredential(request: UpstreamRequest, field: string, token: string): UpstreamRequest {
-  const headers = new Headers([...request.headers]);
+  const headers = copyHeaders(request.headers);
   headers.set(field, field === "authorization" ? `Bearer ${token}` : token);
   return { ...request, headers };
 }

@@ -73,13 +73,24 @@ export class JsonObject {
   }
 
   toBytes(): Buffer {
-    const pieces: Buffer[] = [];
+    // Strings that stand side by side are encoded together.
+    const pieces: JsonText[] = [];
+    let text = "{";
     for (const [key, value] of this.#members) {
-      pieces.push(Buffer.from(`${pieces.length === 0 ? "{" : ","}${JSON.stringify(key)}:`));
-      pieces.push(typeof value === "string" ? Buffer.from(value) : value);
+      text += `${text === "{" && pieces.length === 0 ? "" : ","}${JSON.stringify(key)}:`;
+      if (typeof value === "string") text += value;
+      else {
+        pieces.push(text, value);
+        text = "";
+      }
     }
-    pieces.push(Buffer.from(pieces.length === 0 ? "{}" : "}"));
-    return Buffer.concat(pieces);
+    pieces.push(`${text}}`);
+    let size = 0;
+    for (const piece of pieces) size += typeof piece === "string" ? Buffer.byteLength(piece) : piece.length;
+    const bytes = Buffer.allocUnsafe(size);
+    let at = 0;
+    for (const piece of pieces) at += typeof piece === "string" ? bytes.write(piece, at) : piece.copy(bytes, at);
+    return bytes;
   }
 
   toString(): string {

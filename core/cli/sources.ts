@@ -1,11 +1,10 @@
 /** From options to a configuration, and to the place where the proxy listens. */
 import { resolve } from "node:path";
 import { standard } from "../../plugins/standard.ts";
-import { loadConfigFile } from "../config.ts";
+import type { LoadedConfig } from "../config.ts";
 import { ProxyError } from "../errors.ts";
 import { FIELD_NAME } from "../headers.ts";
 import type { Logger } from "../log.ts";
-import { readMcpJson } from "../mcp-json.ts";
 import { readListenTls } from "../pem.ts";
 import type { Redactor } from "../redact.ts";
 import { registerSecrets } from "../secrets.ts";
@@ -51,11 +50,8 @@ async function loadServers(
     registerSecrets(config, [], redactor);
     return { config: { ...config, plugins: standard() } };
   }
-  const loaded =
-    mcpJson !== undefined && configFile === undefined
-      ? undefined
-      : await loadConfigFile(configFile, process.cwd(), redactor);
-  const imported = mcpJson === undefined ? undefined : readMcpJson(mcpJson, log, redactor);
+  const loaded = mcpJson !== undefined && configFile === undefined ? undefined : await fromFile(configFile, redactor);
+  const imported = mcpJson === undefined ? undefined : await fromMcpJson(mcpJson, log, redactor);
   if (!loaded && !imported)
     throw usage(
       "There is nothing to serve. Give --url URL, --mcp-json FILE or -- CMD ARGS…, or write a configuration: `penstock init`.",
@@ -64,6 +60,18 @@ async function loadServers(
   if (twice) throw usage(`Server '${twice}' stands in ${loaded!.file} and in ${mcpJson}. Rename one.`);
   const config = { ...loaded?.config, servers: { ...loaded?.config.servers, ...imported?.servers } };
   return { config: { ...config, plugins: config.plugins ?? standard() }, file: loaded?.file ?? mcpJson };
+}
+
+// What reads and checks files takes half of a start to load; `--url`, `--help` and a mistyped option need none of it.
+
+async function fromFile(file: string | undefined, redactor: Redactor): Promise<LoadedConfig | undefined> {
+  const { loadConfigFile } = await import("../config.ts");
+  return loadConfigFile(file, process.cwd(), redactor);
+}
+
+async function fromMcpJson(file: string, log: Logger, redactor: Redactor): Promise<PenstockConfig> {
+  const { readMcpJson } = await import("../mcp-json.ts");
+  return readMcpJson(file, log, redactor);
 }
 
 /** What makes no sense where nothing listens and one client is served. */

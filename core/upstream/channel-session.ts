@@ -108,9 +108,14 @@ export class ChannelSession {
     return this.#give(text);
   }
 
-  /** For the channel: a notification, for the one stream where it belongs. */
-  tell(text: Buffer): void {
-    if (!this.#give(text)) this.#listener.keep(text);
+  /**
+   * For the channel: a notification, for the one stream where it belongs.
+   *
+   * @param ofNoRequest it is about none, so that the stream of one, which its client may have lost, is second best
+   */
+  tell(text: Buffer, ofNoRequest: boolean): void {
+    if (ofNoRequest && this.#listener.isOpen) this.#listener.push(text);
+    else if (!this.#give(text)) this.#listener.keep(text);
   }
 
   /** For the channel: a notification for everybody. */

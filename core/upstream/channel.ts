@@ -5,7 +5,8 @@
  *
  * - Ids and progress tokens of clients are exchanged for numbers of the channel's own, and put back byte for byte.
  * - What a server says by itself names no request, but for progress. With one request pending it belongs to that one; with several it
- *   goes to the session's GET stream, or without one to the newest request that takes an event stream.
+ *   goes to the session's GET stream, or without one to the newest request that takes an event stream. Changes of lists and
+ *   resources are about no request: where there is a GET stream, they go there.
  * - Back-pressure reaches the server: while a stream holds 256 KiB that nobody reads, the pipe is not read. A stream that holds up
  *   others in this way for 10 s is cut.
  */
@@ -215,7 +216,7 @@ export class Channel {
     const key = Number(text.toString("latin1", ...token));
     for (const session of this.#sessions) {
       const kept = session.tokenOf(key);
-      if (kept !== undefined) return void session.tell(Buffer.concat(replaceSpans(text, [[token, kept]])));
+      if (kept !== undefined) return void session.tell(Buffer.concat(replaceSpans(text, [[token, kept]])), false);
     }
     this.#drop("progress of nothing that is under way");
   }
@@ -238,9 +239,11 @@ export class Channel {
   #tell(text: Buffer, method: string): void {
     // What a modern server says names its subscription, or is about the one request that runs.
     const sessions = this.options.kind === "modern" ? [] : [...this.#sessions];
-    if (sessions.length === 1) return sessions[0]!.tell(text);
-    if (sessions.length > 0 && method.endsWith("/list_changed")) for (const session of sessions) session.tellAll(text);
-    else if (sessions.length > 0 && method === "notifications/resources/updated")
+    const isChange = method.endsWith("/list_changed");
+    const isUpdate = method === "notifications/resources/updated";
+    if (sessions.length === 1) return sessions[0]!.tell(text, isChange || isUpdate);
+    if (sessions.length > 0 && isChange) for (const session of sessions) session.tellAll(text);
+    else if (sessions.length > 0 && isUpdate)
       for (const session of sessions.filter(({ subscribes }) => subscribes)) session.tellAll(text);
     else {
       const only = this.#onlyCall(method === "notifications/message");

@@ -15,6 +15,7 @@ import {
   type Probe,
   ProxyError,
   type UpstreamRequest,
+  copyHeaders,
   fromResponse,
 } from "../../core/index.ts";
 import { type Discovery, readDiscovery } from "./era-discovery.ts";
@@ -43,6 +44,9 @@ export function eraOfRequest(exchange: Exchange, request: UpstreamRequest): Era 
   if (request.method !== "POST") return "legacy";
   return exchange.client.era;
 }
+
+/** How a server of another era refuses a request, among other reasons. */
+const REFUSED: ReadonlySet<number> = new Set([400, 404, 405]);
 
 /** One request on its way. */
 interface Going {
@@ -99,22 +103,39 @@ export class EraRouter {
   }
 
   /** To a server of the same era. */
-  #relay(era: Era, { exchange, request, next }: Going): Promise<Answer> {
+  async #relay(era: Era, { exchange, request, next }: Going): Promise<Answer> {
     if (era === "legacy") return next(request);
     // A server that speaks over its standard input sees no header field: here they are looked at, or nowhere.
     if (this.#host.mount.transport === "stdio" && !exchange.request.stdio) {
-      const { envelope, mirrors } = checkModernRequest(exchange, request);
+      const { envelope, mirrors, message } = checkModernRequest(exchange, request);
       const refusal = envelope ?? mirrors;
-      if (refusal) return Promise.reject(refusal);
+      if (refusal) throw refusal;
+      if (message.method === "tools/call") await this.#mirrors.check(exchange, request, next);
     }
     const mirroring: Next = (sent) => this.#mirrors.send(exchange, sent, next);
     return this.#states.relay(exchange, request, this.#mirrors.isFor(exchange, request) ? mirroring : next);
   }
 
-  #bridge(era: Era, { exchange, request, next }: Going): Promise<Answer> {
+  #bridge(era: Era, going: Going): Promise<Answer> {
+    const { exchange, request, next } = going;
     return era === "legacy"
-      ? this.#toModern.forward(exchange, request, next)
+      ? this.#toModern.forward(exchange, request, (sent) =>
+          next(sent).then((answer) => this.#doubt(going, sent, answer)),
+        )
       : this.#toLegacy.forward(exchange, request, next);
+  }
+
+  /**
+   * A modern request that was made of a legacy one is refused in words that no modern server uses: the server may be another one by
+   * now. This request is lost; it is asked before the next ones.
+   */
+  async #doubt({ exchange, request, key }: Going, sent: UpstreamRequest, answer: Answer): Promise<Answer> {
+    const { eras } = this.#host;
+    if (!REFUSED.has(answer.status) || !eras.mayDoubt(key)) return answer;
+    const refusal = await readRefusal(answer, { ...sentBy(exchange, request), isRequest: true });
+    if (!refusal || isModernError(refusal)) return refusal?.answer ?? answer;
+    void eras.probe("legacy", this.#callOf(exchange, sent), key);
+    return refusal.answer;
   }
 
   /** The answer to a legacy request may say that the server is of another era. Then it has done nothing with it. */
@@ -139,7 +160,7 @@ export class EraRouter {
   #relayModern(going: Going): Promise<Answer> {
     const { exchange, request, key } = going;
     return this.#relay("modern", going).then(async (answer) => {
-      if (![400, 404, 405].includes(answer.status)) return answer;
+      if (!REFUSED.has(answer.status)) return answer;
       const refusal = await readRefusal(answer, sentBy(exchange, request));
       if (!refusal || isModernError(refusal) || !this.#host.eras.mayDoubt(key)) return refusal?.answer ?? answer;
       const { verdict } = await this.#host.eras.probe("modern", this.#callOf(exchange, request), key);
@@ -217,7 +238,7 @@ export class EraRouter {
     const authorization = mount.auth === "passthrough" ? request.headers.get("authorization") : null;
     const timeouts = mount.transport === "stdio" ? { headers: STDIO_PATIENCE } : undefined;
     return (asked) => {
-      const headers = new Headers(asked.headers ? [...asked.headers] : []);
+      const headers = copyHeaders(asked.headers);
       if (authorization !== null) headers.set("authorization", authorization);
       return app.call(mount, { ...asked, headers, timeouts }, { principal, reason: "which era", probe: true });
     };

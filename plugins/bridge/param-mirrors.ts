@@ -1,6 +1,7 @@
 /**
- * Calls of modern clients over stdio at a modern server over HTTP: what the proxy mirrors of their arguments (MCP 2026-07-28,
- * Transports, "Custom Headers from Tool Parameters"). Such clients write no header fields, and need not know which a tool wants.
+ * Header fields for arguments (MCP 2026-07-28, Transports, "Custom Headers from Tool Parameters") where one side has no fields at all.
+ * A client over stdio writes none, and need not know which a tool wants: they are made for its server over HTTP. A server over stdio
+ * sees none: what a client over HTTP mirrors is compared here.
  */
 import {
   type Answer,
@@ -8,12 +9,14 @@ import {
   type JsonObject,
   META,
   type Next,
+  ProxyError,
   type UpstreamRequest,
+  copyHeaders,
   discard,
 } from "../../core/index.ts";
 import { readRefusal, sentBy } from "./era-evidence.ts";
 import type { BridgeHost } from "./host.ts";
-import { ToolCatalog, paramFields } from "./params.ts";
+import { type Tool, ToolCatalog, paramFields, wrongField } from "./params.ts";
 import type { Envelope } from "./to-modern/envelope.ts";
 import { messageOf } from "./to-modern/posted.ts";
 import { credentialOf, listTools } from "./to-modern/tools.ts";
@@ -60,6 +63,26 @@ export class ParamMirrors {
     return next(withFields(request, fields));
   }
 
+  /**
+   * For a server that sees no header fields.
+   *
+   * @throws ProxyError `HEADER_MISMATCH`
+   */
+  async check(exchange: Exchange, request: UpstreamRequest, next: Next): Promise<void> {
+    const params = messageOf(exchange, request).object("params");
+    const name = params?.value("name");
+    if (!params || typeof name !== "string") return;
+    const key = credentialOf(exchange, request);
+    const list = () => listTools({ host: this.#host, envelope: envelopeOf(params) }, { request, next });
+    const look = (tool: Tool | undefined) =>
+      wrongField(tool?.params ?? [], params.object("arguments"), request.headers);
+    if (look(await this.#tools.find(key, name, list)) === undefined) return;
+    // The tool may be another one by now.
+    await this.#tools.refresh(key, list);
+    const hint = look(this.#tools.get(key, name));
+    if (hint !== undefined) throw new ProxyError("HEADER_MISMATCH", { hint });
+  }
+
   #fields(key: string, name: string, params: JsonObject): [string, string][] {
     const tool = this.#tools.get(key, name);
     return tool ? paramFields(tool.params, params.object("arguments")) : [];
@@ -67,7 +90,7 @@ export class ParamMirrors {
 }
 
 function withFields(request: UpstreamRequest, fields: readonly [string, string][]): UpstreamRequest {
-  const headers = new Headers([...request.headers]);
+  const headers = copyHeaders(request.headers);
   for (const [name, value] of fields) headers.set(name, value);
   return { ...request, headers };
 }

@@ -12,7 +12,6 @@ import {
   ProxyError,
   type Source,
   type UpstreamRequest,
-  digest,
   fromSource,
   isEventStream,
   jsonText,
@@ -30,10 +29,10 @@ import { canonical } from "./to-legacy/caller.ts";
 const PURPOSE = "bridge-request-state";
 const QUESTION = "input_required";
 
-/** What is the same in a request and its retries, in a few letters. */
-export function digestOf({ params }: Message): Promise<string> {
+/** What is the same in a request and its retries. */
+export function lastingPart({ params }: Message): string {
   const { inputResponses: _answers, requestState: _state, _meta, ...rest } = params ?? {};
-  return digest(canonical(rest));
+  return canonical(rest);
 }
 
 export class RequestStates {
@@ -56,7 +55,7 @@ export class RequestStates {
   async #exchange({ exchange, request, next, postedBody, sent }: Changed): Promise<Answer> {
     const { mount } = this.#host;
     const posted = JSON.parse(new TextDecoder().decode(postedBody)) as Message;
-    const binding = [exchange.principal.id, mount.server, String(posted.method), await digestOf(posted)];
+    const binding = [exchange.principal.id, mount.server, String(posted.method), lastingPart(posted)];
     const answer = await next(this.#opened(request, sent, binding));
     if (answer.status >= 300 || answer.headers.has("content-encoding")) return answer;
     if (isEventStream(answer.headers)) return this.#sealEvents(answer, binding);

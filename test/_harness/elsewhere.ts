@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -29,7 +30,7 @@ interface Reply {
   error?: string;
 }
 
-/** One per test file: the only state of the harness that outlives a test, because a start takes longer than most tests. */
+/** One per worker, for all of its files: the only state of the harness that outlives a test, because a start takes longer than most tests. */
 let host: Promise<Host> | undefined;
 
 /**
@@ -37,16 +38,16 @@ let host: Promise<Host> | undefined;
  * is skipped, with a note that the reporter counts.
  */
 export async function startElsewhere(config: unknown, start: typeof startCli): Promise<RunningProxy> {
-  if (host && !(await host).usable) await stopHost();
+  if (host && !(await host).usable) await newHost();
   host ??= startHost(start);
   return (await host).startProxy(config);
 }
 
-/** For the end of a test file. */
-export async function stopHost(): Promise<void> {
-  const stopping = host;
+/** The next proxy gets a process in which none was before: for files that measure resident memory. */
+export async function newHost(): Promise<void> {
+  const old = host;
   host = undefined;
-  await (await stopping)?.close();
+  await (await old)?.close();
 }
 
 async function startHost(start: typeof startCli): Promise<Host> {
@@ -55,9 +56,14 @@ async function startHost(start: typeof startCli): Promise<Host> {
     cwd: folder,
     stdin: true,
     runs: true,
+    typescript: true,
   });
   const { stdin, stdout, stderr } = cli.process;
-  // It belongs to the file, not to a test, and so is none of the leak net's handles.
+  // The test runner ends its workers by SIGTERM, or by taking leave.
+  const removed = () => rmSync(folder, { recursive: true });
+  const ended = () => process.exit();
+  process.once("exit", removed).once("SIGTERM", ended);
+  // It belongs to the worker, not to a test, and so is none of the leak net's handles.
   for (const handle of [cli.process, stdin, stdout, stderr]) (handle as unknown as { unref(): void }).unref();
   const asked = new Map<string, (reply: Reply) => void>();
   createInterface({ input: stdout! }).on("line", (line) => {
@@ -108,6 +114,7 @@ async function startHost(start: typeof startCli): Promise<Host> {
     async close() {
       cli.kill("SIGKILL");
       await cli.exited;
+      process.off("exit", removed).off("SIGTERM", ended);
       await rm(folder, { recursive: true });
     },
   });

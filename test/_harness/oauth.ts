@@ -50,11 +50,16 @@ export async function startFakeIssuer(): Promise<FakeIssuer> {
 
 /** A client that logged in, and what it asked for on the way. */
 export interface LoggedIn extends Closeable {
-  readonly client: { listTools(): Promise<{ tools: { name: string }[] }> };
+  readonly client: {
+    listTools(): Promise<{ tools: { name: string }[] }>;
+    callTool(params: { name: string; arguments?: Record<string, unknown> }): Promise<unknown>;
+  };
   /** Every request of the SDK and of the browser, as `METHOD URL` without query. */
   readonly requests: string[];
   /** Where the browser was sent first. */
   readonly authorizeUrl: URL;
+  /** The same, and where it was sent later. */
+  readonly authorizeUrls: readonly URL[];
 }
 
 /** What a browser and a user do: follow the link, and come back with what is in the address. */
@@ -65,8 +70,8 @@ export async function logIn(era: "v1" | "v2", url: string): Promise<LoggedIn> {
     requests.push(`${init?.method ?? "GET"} ${target.origin}${target.pathname}`);
     return fetch(input, init);
   };
-  let authorizeUrl: URL | undefined;
-  const provider = memoryProvider((target) => (authorizeUrl = target));
+  const authorizeUrls: URL[] = [];
+  const provider = memoryProvider((target) => void authorizeUrls.push(target));
   const make = () =>
     era === "v1"
       ? {
@@ -82,6 +87,7 @@ export async function logIn(era: "v1" | "v2", url: string): Promise<LoggedIn> {
 
   const first = make();
   const refused: unknown = await connect(first).catch((error: unknown) => error);
+  const [authorizeUrl] = authorizeUrls;
   if (!authorizeUrl) throw new Error("the client did not ask its user to log in", { cause: refused });
   const answer = await record(authorizeUrl, { redirect: "manual" });
   const location = answer.headers.get("location");
@@ -97,6 +103,7 @@ export async function logIn(era: "v1" | "v2", url: string): Promise<LoggedIn> {
     client: second.client as LoggedIn["client"],
     requests,
     authorizeUrl,
+    authorizeUrls,
     close: () => second.client.close(),
   });
 }

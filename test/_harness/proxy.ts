@@ -20,6 +20,8 @@ export interface CliOptions {
   writes?: boolean;
   /** It starts servers, which Deno asks to be told. @default where the command stands behind `--` */
   runs?: boolean;
+  /** It imports TypeScript of this checkout by itself, not through the loader of configurations. @default false */
+  typescript?: boolean;
   /** Longest time that `runCli` may take, in milliseconds. @default 15000 */
   timeout?: number;
   /** Keeps its stdin open for `process.stdin`. @default false: it reads nothing */
@@ -153,16 +155,20 @@ export async function startProxy(config: unknown): Promise<RunningProxy> {
 
 function launch(
   args: string[],
-  { cwd, env = {}, entry = builtCli, writes, runs, stdin = false, openFiles }: CliOptions,
+  { cwd, env = {}, entry = builtCli, writes, runs, typescript = false, stdin = false, openFiles }: CliOptions,
 ) {
   let since = performance.now();
-  const { command, args: before } = runtime(
+  const {
+    command,
+    args: before,
+    typescript: loader,
+  } = runtime(
     writes ?? args.some((arg) => arg === "init" || arg === "--socket"),
     undefined,
     runs ?? args.includes("--"),
   );
   noteProcess();
-  const line = [command, ...before, entry, ...args];
+  const line = [command, ...before, ...(typescript ? loader : []), entry, ...args];
   if (openFiles !== undefined) line.unshift("sh", "-c", `ulimit -n ${openFiles} && exec "$@"`, "sh");
   const child: ChildProcess = spawn(line[0]!, line.slice(1), {
     cwd,

@@ -10,6 +10,8 @@ export interface Runtime {
   readonly command: string;
   /** Before the script. */
   readonly args: readonly string[];
+  /** Among them where the process loads TypeScript of this checkout: plugins of tests, which `import()` leads to. */
+  readonly typescript: readonly string[];
 }
 
 const folder = new URL("../runtimes/", import.meta.url);
@@ -22,12 +24,12 @@ export const DENO_RUN_FLAG = "--allow-run";
 /** Bun follows the `paths` of the checkout's tsconfig.json to the sources: plugins of tests would be given another copy of the core. */
 const BUN_FLAGS = [`--tsconfig-override=${fileURLToPath(new URL("bun.tsconfig.json", folder))}`];
 
-/** Node 20 needs help with the plugins of tests, which are TypeScript. */
-const NODE20_FLAGS = ["--import", new URL("strip-types.mjs", folder).href];
+/** Node 20 cannot strip types. The hook that does it takes as long to load as a proxy to start. */
+const NODE20_TYPESCRIPT = ["--import", new URL("strip-types.mjs", folder).href];
 
 const PROJECTS = {
   /** The Node that runs the tests; on the machine that decides about changes it is Node 20. */
-  node20: { label: "Node.js", bin: undefined, args: NODE20_FLAGS },
+  node20: { label: "Node.js", bin: undefined, args: [] },
   node24: { label: "Node.js", bin: "node", args: [] },
   bun: { label: "Bun", bin: "bun", args: BUN_FLAGS },
   deno: { label: "Deno", bin: "deno", args: ["run", "--no-prompt", ...DENO_FLAGS] },
@@ -50,7 +52,8 @@ export const otherRuntime = process.env.PENSTOCK_RUNTIME as RuntimeName | undefi
  */
 export function runtime(writes = false, name: RuntimeName = otherRuntime ?? "node20", runs = false): Runtime {
   const { label, bin, args } = PROJECTS[name];
-  if (bin === undefined) return { label, version: process.versions.node, command: process.execPath, args };
+  if (bin === undefined)
+    return { label, version: process.versions.node, command: process.execPath, args, typescript: NODE20_TYPESCRIPT };
   const { dependencies } = JSON.parse(readFileSync(new URL("package.json", folder), "utf8")) as {
     dependencies: Record<string, string>;
   };
@@ -59,6 +62,7 @@ export function runtime(writes = false, name: RuntimeName = otherRuntime ?? "nod
     version: dependencies[bin]!,
     command: fileURLToPath(new URL(`node_modules/.bin/${bin}`, folder)),
     args: label === "Deno" ? [...args, ...(writes ? ["--allow-write"] : []), ...(runs ? [DENO_RUN_FLAG] : [])] : args,
+    typescript: [],
   };
 }
 

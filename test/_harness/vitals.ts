@@ -46,7 +46,7 @@ const HANDLES = /^(?:TCP|TLS|Pipe|Process|UDP|Timeout|Listener|HTTPServer|Subpro
 
 /**
  * Takes the vitals of a proxy's process as the baseline. Send one request first: what the first one loads and keeps is no leak.
- * The process is shared by the proxies of a test file, so none may be started or closed in between.
+ * The process is shared by the proxies of a worker, so none may be started or closed in between.
  */
 export async function vitals(proxy: Inspectable): Promise<VitalsNet> {
   const now = () => look(proxy);

@@ -1,5 +1,5 @@
 // Where the time goes: one target under `node --cpu-prof` with one workload, then its functions by self time.
-//   node test/bench/profile.mjs standard [--work W1] [--seconds 5] [--top 25] [--save target.cpuprofile]
+//   node test/bench/profile.mjs standard [--work W1|bridge|…] [--seconds 5] [--top 25] [--save target.cpuprofile]
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -8,7 +8,8 @@ import { hasNginx, nginxKinds } from "./nginx.mjs";
 import { anonymous, folder } from "./processes.mjs";
 import { chooseTargets } from "./targets.mjs";
 import { workloads } from "./workloads.mjs";
-import { hasWrk, load } from "./loads/wrk.mjs";
+import { load } from "./loads/loads.mjs";
+import { hasWrk } from "./loads/wrk.mjs";
 
 /** Self time by function in microseconds, without the time in which nothing ran. */
 function selfTimes({ nodes, samples, timeDeltas }) {
@@ -39,7 +40,7 @@ async function main() {
   });
   if (!hasWrk) throw new Error("wrk is missing, install it first: apt-get install wrk");
   const [target] = chooseTargets(positionals[0] ?? "standard");
-  const known = workloads.filter((one) => one.group === "relay" && !one.load);
+  const known = workloads.filter(({ load: kind = "wrk" }) => kind === "wrk" || kind === "mcp");
   const work = known.find((one) => one.name.toLowerCase() === values.work.toLowerCase());
   if (!work) throw new Error(`--work knows ${known.map((one) => one.name).join(", ")}`);
 
@@ -57,6 +58,7 @@ async function main() {
     ...work,
     url: lane.url,
     session: lane.session,
+    transport: target.transport,
     seconds: Number(values.seconds),
   });
   lane.running.child.kill("SIGUSR2");

@@ -110,7 +110,8 @@ export class World {
         return this.#cancel(op.nonce);
       case "lose": {
         const asked = this.calls.get(op.nonce);
-        if (!asked || !(await this.#isHeld(asked))) return;
+        // A server that was restarted may have lost the session: then the call was answered that it did not run.
+        if (!asked || !(await this.#isHeld(asked)) || asked.isOver) return;
         await this.clients[asked.call.client]!.lose(asked);
         return;
       }

@@ -16,7 +16,7 @@ test.for(CLIENTS)("a client of kind %s through Penstock to the suite's servers",
     const { command, args, env } = cliCommand([], { PENSTOCK_SECRET: "the-secret-of-clients-that-conform" });
     const { scenarios } = await clientScenarios(version);
     const proxy = { command: [command, ...args], env };
-    judge.look(version, bridged, before, await runClients(client, version, scenarios, proxy));
+    judge.look(version, { bridged }, before, await runClients(client, version, scenarios, proxy));
   }
   task.meta.conformance = judge.end();
 });

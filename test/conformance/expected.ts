@@ -12,6 +12,9 @@ const OWN_KEYS =
 const NO_STREAM =
   "a stream that the server closes and goes on with is one of the legacy revisions: no server of 2026-07-28 has event ids, or can resume";
 
+const FIRST_ONLY =
+  "the SDK's server over stdio compares the revision of the first request of its process, and serves every later one, whatever it names: the refusal is the server's, and it does not come";
+
 /**
  * What is not the same through the proxy, and why that is right. A row whose difference is gone from all revisions
  * fails the run, until it is removed.
@@ -108,4 +111,13 @@ export const EXPECTED: readonly Expected[] = [
     what: "missing",
     reason: NO_STREAM,
   })),
+  ...["sep-2575-server-unsupported-version-error", "sep-2575-http-server-unsupported-version-400"].map(
+    (check): Expected => ({
+      lanes: ["modern-stdio"],
+      scenario: "server-stateless",
+      check,
+      what: "status",
+      reason: FIRST_ONLY,
+    }),
+  ),
 ];

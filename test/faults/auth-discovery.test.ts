@@ -1,5 +1,5 @@
 /** Discovery documents of several mounts and of the root: each mount has its own, and nobody gets a neighbour's. */
-import { broker, mounts, oauthRoot, standard } from "../_harness/plugins.ts";
+import { bearerAuth, broker, mounts, oauthRoot, standard } from "../_harness/plugins.ts";
 import { startProxy } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
 import { scripted } from "../_harness/scripted.ts";
@@ -169,4 +169,40 @@ describe("AU-08 logins that the proxy serves itself", () => {
       expect(headers["access-control-allow-headers"]).toContain("Authorization");
     }
   });
+});
+
+test("AU-08 mounts whose tokens are checked here: each its own document at each of its paths, and 404 for all others", async () => {
+  const server = { url: "http://127.0.0.1:9/mcp" };
+  const issuers = "https://as.example.com";
+  const docs = { ...server, path: ["/docs/mcp", "/old"], plugins: [bearerAuth({ issuers, scopes: ["docs"] })] };
+  const notes = { ...server, plugins: [bearerAuth({ issuers, scopes: ["notes"] })] };
+  const ask = await start({ servers: { docs, notes, open: server }, plugins: [standard()] });
+  for (const [path, name] of [
+    ["/docs/mcp", "docs"],
+    ["/old", "docs"],
+    ["/notes/mcp", "notes"],
+    ["/notes/sse", "notes"],
+  ] as const) {
+    const target = RESOURCE + path;
+    const { status, body } = await ask({ method: "GET", target });
+    expect([target, status, json(body)]).toMatchObject([
+      target,
+      200,
+      { resource: url + path, authorization_servers: [issuers], scopes_supported: [name] },
+    ]);
+    expect((await ask({ method: "GET", target: `${target}/` })).body).toBe(body);
+    expect((await ask({ method: "HEAD", target })).status).toBe(200);
+    expect(
+      (await ask({ method: "OPTIONS", target, fields: [PAGE, "access-control-request-method: GET"] })).status,
+    ).toBe(204);
+    expect((await ask({ target })).status).toBe(405);
+    // The challenge leads there.
+    const { headers } = await ask({ method: "GET", target: path });
+    expect(headers["www-authenticate"]).toBe(`Bearer scope="${name}", resource_metadata="${url}${target}"`);
+  }
+  for (const path of ["", "/", "/docs", "/open/mcp", "/unknown/mcp", "/docs/mcp/more"]) {
+    const { status, body } = await ask({ method: "GET", target: RESOURCE + path });
+    expect([path, status]).toEqual([path, 404]);
+    expect(body).not.toMatch(/as\.example\.com|notes/);
+  }
 });

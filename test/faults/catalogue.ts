@@ -37,6 +37,7 @@ export const CATALOGUE: Readonly<Record<string, string>> = {
   "SE-09": "event ids: foreign, forged, ancient; connections that break, also while the response completes",
   "SE-10": "clients that leave or cancel, servers that go down, in every pair of eras",
   "AU-01": "a client's credentials, with several servers",
+  "AU-02": "credentials that do not count: none, malformed, expired, forged, of others",
   "AU-03": "every route with every method, without credentials",
   "AU-04": "Host and Origin: strangers, look-alikes, duplicates, preflights",
   "AU-05": "a Host or target that leads elsewhere than it says",

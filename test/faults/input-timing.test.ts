@@ -17,7 +17,7 @@ test(
   "IN-10 every hand-written parser takes at most 50 ms for 100 KB of anything, and time grows with the length only",
   { timeout: 60_000 },
   async () => {
-    const { code, stdout, stderr } = await runCli([], { entry, timeout: 50_000 });
+    const { code, stdout, stderr } = await runCli([], { entry, typescript: true, timeout: 50_000 });
     expect(code, stderr).toBe(0);
     const { parsers, tried, slow } = JSON.parse(stdout) as { parsers: number; tried: number; slow: Slow[] };
     expect(parsers).toBeGreaterThan(25);

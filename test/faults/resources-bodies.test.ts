@@ -1,5 +1,6 @@
 import { gzipSync } from "node:zlib";
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
+import { newHost } from "../_harness/elsewhere.ts";
 import { type RawConnection, gate, rawClient, rawServer, within } from "../_harness/peers.ts";
 import { framing, onMessage, standard } from "../_harness/plugins.ts";
 import { testScope } from "../_harness/scope.ts";
@@ -7,6 +8,8 @@ import { rss } from "../_harness/vitals.ts";
 import { call, chunk, front, jsonAnswer, post } from "../_harness/wire.ts";
 
 const use = testScope();
+// Memory that earlier files left free would hide what is held.
+beforeAll(newHost);
 const MB = 1e6;
 const LIMIT = 64 * 1024;
 const STACKS = [

@@ -1,4 +1,5 @@
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
+import { newHost } from "../_harness/elsewhere.ts";
 import { startLoad } from "../_harness/load.ts";
 import { manyStreams, possibleStreams, told } from "../_harness/many-streams.ts";
 import { loopDelay, standard } from "../_harness/plugins.ts";
@@ -6,6 +7,8 @@ import { testScope } from "../_harness/scope.ts";
 import { front } from "../_harness/wire.ts";
 
 const use = testScope();
+// Memory that earlier files left free would hide what is held.
+beforeAll(newHost);
 const STREAMS = 5000;
 
 test(

@@ -52,6 +52,8 @@ describe("SE-01 the stream of one caller", () => {
     await alice.post(INITIALIZED);
     await alice.post(call(1, "tools/call", '{"name":"x"}'));
     const bob = await open("/a/sse", B);
+    // 202 comes before the server has it.
+    await expect.poll(() => server.seen).toContain("POST tools/call");
     const before = server.seen.length;
     for (const body of [call(2), INITIALIZE, '{"jsonrpc":"2.0","id":1,"result":{}}', "{", INITIALIZED]) {
       const refused = await bob.post(body, [JSON_TYPE], alice.endpoint);

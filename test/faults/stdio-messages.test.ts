@@ -1,5 +1,6 @@
 /** What a stdio server writes, however it writes it. */
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
+import { newHost } from "../_harness/elsewhere.ts";
 import { unsupported } from "../_harness/plugins.ts";
 import { type RunningProxy, startCli, startProxy } from "../_harness/proxy.ts";
 import { testScope } from "../_harness/scope.ts";
@@ -8,6 +9,8 @@ import { rss } from "../_harness/vitals.ts";
 import { folderWith } from "../core/files.ts";
 
 const use = testScope();
+// Memory that earlier files left free would hide what is held.
+beforeAll(newHost);
 const MIB = 2 ** 20;
 
 const serve = (more: object = {}, options: string[] = []): Promise<RunningProxy> =>

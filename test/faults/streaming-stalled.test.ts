@@ -1,9 +1,12 @@
-import { expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
+import { newHost } from "../_harness/elsewhere.ts";
 import { framing, standard } from "../_harness/plugins.ts";
 import { testScope } from "../_harness/scope.ts";
 import { stalled } from "../_harness/stalled.ts";
 
 const use = testScope();
+// Memory that earlier files left free would hide what is held.
+beforeAll(newHost);
 const MB = 1e6;
 
 test.each([

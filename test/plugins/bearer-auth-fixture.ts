@@ -21,7 +21,11 @@ interface Asked {
 }
 
 /** What the options are where they are not the point. */
-export function startBearer(use: Use, options: BearerAuthOptions, { around = [] as PluginOption, ...config } = {}) {
+export function startBearer(
+  use: Use,
+  options: BearerAuthOptions,
+  { around, ...config }: { around?: PluginOption; publicUrl?: string | undefined } = {},
+) {
   const server = fakeServer();
   const log: string[] = [];
   const write = (text: string | (() => string)) => void log.push(typeof text === "function" ? text() : text);
@@ -54,8 +58,9 @@ export function startBearer(use: Use, options: BearerAuthOptions, { around = [] 
           },
         }),
       );
-      const text = method === "GET" && answer.status === 200 ? "" : await answer.text();
-      if (method === "GET") await answer.body?.cancel();
+      const isStream = method === "GET" && answer.status === 200;
+      const text = isStream ? "" : await answer.text();
+      if (isStream) await answer.body?.cancel();
       return {
         status: answer.status,
         challenge: answer.headers.get("www-authenticate"),

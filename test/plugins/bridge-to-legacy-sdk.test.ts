@@ -124,8 +124,11 @@ test("the process that was asked which era it is of does not stay", async () => 
   const proxy = await use(startProxy({ servers, plugins: standard() }));
   const peer = await use(connectV2(`${proxy.url}/mcp`, { mode: "modern" }));
   await peer.client.listTools();
-  const { servers: told } = (await (await fetch(`${proxy.url}/health`)).json()) as {
-    servers: { one: { stdio: { processes: { kind: string }[] } } };
+  const kinds = async () => {
+    const health = (await (await fetch(`${proxy.url}/health`)).json()) as {
+      servers: { one: { stdio: { processes: { kind: string }[] } } };
+    };
+    return health.servers.one.stdio.processes.map(({ kind }) => kind);
   };
-  expect(told.one.stdio.processes.map(({ kind }) => kind)).toEqual(["session"]);
+  await expect.poll(kinds).toEqual(["session"]);
 });

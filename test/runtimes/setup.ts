@@ -1,8 +1,7 @@
 /** Loaded before each test file of a project that runs the proxy on another runtime. */
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type RunnerTestCase, type RunnerTestSuite, afterAll, afterEach, beforeEach } from "vitest";
-import { stopHost } from "../_harness/elsewhere.ts";
+import { type RunnerTestCase, type RunnerTestSuite, afterEach, beforeEach } from "vitest";
 import { otherRuntime } from "../_harness/runtimes.ts";
 import { DEVIATIONS, type Deviation } from "./deviations.ts";
 
@@ -26,8 +25,6 @@ beforeEach(({ task }) => {
 afterEach(({ task, skip }) => {
   if (!task.meta.startedProcess && task.result?.state === "pass") skip("they start no proxy in a process of its own");
 });
-
-afterAll(stopHost);
 
 function isNamed({ test }: Deviation, { fullTestName }: Readonly<RunnerTestCase>): boolean {
   return typeof test === "string" ? test === fullTestName : test.test(fullTestName);

@@ -2,9 +2,8 @@
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type CommandDef, defineCommand } from "citty";
-import { parseMcpJson } from "../../mcp-json.ts";
 import { type Args, builtIn, jsonArg } from "../args.ts";
-import { type Conversion, convertServers } from "../init/convert.ts";
+import type { Conversion } from "../init/convert.ts";
 import { renderConfig } from "../init/template.ts";
 import type { Output } from "../output.ts";
 import { version } from "../runtime.ts";
@@ -31,10 +30,10 @@ export function initCommand(output: Output): CommandDef {
   }) as CommandDef;
 }
 
-function init({ from, force = false, json }: Args, output: Output): void {
+async function init({ from, force = false, json }: Args, output: Output): Promise<void> {
   const folder = process.cwd();
   refuseOther(folder, force);
-  const conversion = from === undefined ? undefined : convert(from);
+  const conversion = from === undefined ? undefined : await convert(from);
   write(join(folder, FILE), renderConfig(conversion), force);
   const found = from === undefined ? OTHERS.filter((file) => existsSync(join(folder, file))) : [];
   if (json)
@@ -48,7 +47,12 @@ function init({ from, force = false, json }: Args, output: Output): void {
   output.print([`Wrote ${FILE}.`, ...notes(conversion), ...found.map(hint), next(conversion)].join("\n\n"));
 }
 
-function convert(from: string): Conversion {
+async function convert(from: string): Promise<Conversion> {
+  // Only this way of it reads files: the other starts in half the time.
+  const [{ parseMcpJson }, { convertServers }] = await Promise.all([
+    import("../../mcp-json.ts"),
+    import("../init/convert.ts"),
+  ]);
   const conversion = convertServers(parseMcpJson(from, "Name an existing one with --from.").entries);
   if (conversion.servers.length > 0) return conversion;
   const why = conversion.skipped.map(({ name, reason }) => `\n  - ${JSON.stringify(name)}: ${reason}`).join("");

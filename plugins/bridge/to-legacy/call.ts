@@ -14,7 +14,7 @@ import type { ClientSide, Head } from "./client-side.ts";
 import { KeptMessages } from "./kept-messages.ts";
 import type { LeaseCall, ServerLease } from "./lease.ts";
 import type { Sent } from "./lease-wire.ts";
-import type { ParkedCall, ParkedCalls } from "./parked-calls.ts";
+import { type ParkedCall, type ParkedCalls, bindingOf } from "./parked-calls.ts";
 import { inputRequired } from "./results.ts";
 import { hasFailed, refusalOf, responseOf, undeclared } from "./responses.ts";
 import { UpstreamLeg } from "./upstream-leg.ts";
@@ -28,6 +28,8 @@ export interface CallContext extends BridgeHost {
 /** How a call ended at the server. */
 type Ending = { response: ServerMessage } | { refusal: [Buffer, Head] } | { error: ProxyError };
 
+/** From the first question to the result that asks it, in milliseconds. */
+const GATHER = 10;
 /** Of a server that asks again and again. */
 const MAX_UNDECLARED = 16;
 /** The server stopped in the middle: it may still be at work. */
@@ -38,9 +40,9 @@ export class BridgedCall implements LeaseCall, ParkedCall {
   readonly method: string;
   readonly uri: unknown;
   readonly isAskable: boolean;
-  readonly binding: readonly string[];
   readonly lease: ServerLease;
   readonly #context: CallContext;
+  readonly #posted: Message;
   readonly #leg: UpstreamLeg;
   /** What the server said while the client was away. */
   readonly #kept: KeptMessages;
@@ -56,12 +58,13 @@ export class BridgedCall implements LeaseCall, ParkedCall {
   #isReleased = false;
   #isSent = false;
 
-  constructor(context: CallContext, lease: ServerLease, { method, params }: Message, binding: readonly string[]) {
+  constructor(context: CallContext, lease: ServerLease, message: Message) {
+    const { method, params } = message;
     this.#context = context;
+    this.#posted = message;
     this.lease = lease;
     this.method = method!;
     this.uri = method === "resources/read" ? params?.uri : undefined;
-    this.binding = binding;
     this.id = lease.nextId();
     this.isAskable = MAY_ASK.has(this.method);
     this.#kept = new KeptMessages(context.parked);
@@ -78,6 +81,10 @@ export class BridgedCall implements LeaseCall, ParkedCall {
 
   get caller(): Caller {
     return this.lease.caller;
+  }
+  /** Made for those that are parked: most never are. */
+  get binding(): readonly string[] {
+    return bindingOf(this.caller, this.server, this.#posted);
   }
   get serverInfo(): unknown {
     return this.lease.result.serverInfo;
@@ -186,11 +193,11 @@ export class BridgedCall implements LeaseCall, ParkedCall {
     this.#askSoon();
   }
 
-  /** What comes in one piece is asked together. */
+  /** What comes together is asked together: a process writes its questions one by one, and each round costs its user a call. */
   #askSoon(): void {
     if (this.#isAboutToAsk) return;
     this.#isAboutToAsk = true;
-    queueMicrotask(() => {
+    this.#context.app.deadlines.after(GATHER, () => {
       this.#isAboutToAsk = false;
       this.#ask();
     });

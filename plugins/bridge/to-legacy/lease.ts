@@ -116,7 +116,7 @@ export class ServerLease extends LeaseWire {
   async end(): Promise<void> {
     this.ended = true;
     this.#stream.close();
-    await this.goodbye();
+    await Promise.all([this.goodbye(), this.settled()]);
   }
 
   protected async reopen(): Promise<void> {

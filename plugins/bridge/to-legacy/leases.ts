@@ -7,6 +7,7 @@
  */
 import { type App, type Logger, type Mount, ProxyError, type ServerEras, isProxyError } from "../../../core/index.ts";
 import { Caps } from "../../_session-caps.ts";
+import { briefly } from "../../_session-handshake.ts";
 import type { LeaseHost } from "../../_session-lease.ts";
 import type { BridgeHost, BridgeSettings } from "../host.ts";
 import type { Caller } from "./caller.ts";
@@ -110,6 +111,8 @@ export class Leases implements LeaseHost {
     this.#closed = true;
     this.freed();
     await Promise.all([...this.#all].map((lease) => this.#end(lease)));
+    // What the server opens now would stay with it.
+    await briefly(Promise.allSettled(this.#opening.values()));
   }
 
   #find({ key }: Caller, fits: (lease: ServerLease) => boolean): ServerLease | undefined {
@@ -134,7 +137,7 @@ export class Leases implements LeaseHost {
     try {
       const lease = await ServerLease.open(this, caller, fields);
       this.#all.add(lease);
-      if (this.#closed) void this.#end(lease);
+      if (this.#closed) await this.#end(lease);
       return lease;
     } catch (cause) {
       this.#caps.release(caller.principal);

@@ -67,7 +67,8 @@ export class ModernClients {
     const { message, version, envelope, mirrors } = checkModernRequest(exchange, request);
     if (envelope) throw envelope;
     const object = JsonObject.read(body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body)))!;
-    const idText = object.text("id")?.toString();
+    // A number beyond 2^53 that was parsed for a hook is another one.
+    const idText = body instanceof Uint8Array ? object.text("id")?.toString() : exchange.posted?.idText;
     if (version !== MODERN && idText !== undefined)
       return errorAnswer(idText, 400, {
         code: -32022,
@@ -97,16 +98,15 @@ export class ModernClients {
       return this.#listening.listen(idText, message.params?.notifications, () =>
         this.leases.get(caller, legacyFields(request)),
       );
-    if (!MAY_ASK.has(method)) return this.#call(asked, caller, []);
-    const binding = await bindingOf(caller, this.#host.mount.server, asked);
-    if (message.params?.requestState === undefined) return this.#call(asked, caller, binding);
-    const parked = this.#context.parked.take(message.params.requestState, binding);
+    const state = message.params?.requestState;
+    if (!MAY_ASK.has(method) || state === undefined) return this.#call(asked, caller);
+    const parked = this.#context.parked.take(state, bindingOf(caller, this.#host.mount.server, message));
     const client = new ClientSide(this.#host, asked);
     void parked.retry(client, asked.object.object("params")?.object("inputResponses"));
     return client.answer;
   }
 
-  async #call(asked: ModernRequest, caller: Caller, binding: readonly string[]): Promise<Answer> {
+  async #call(asked: ModernRequest, caller: Caller): Promise<Answer> {
     const { exchange, request, next, message, object } = asked;
     const method = message.method!;
     const mayAsk = MAY_ASK.has(method);
@@ -124,7 +124,7 @@ export class ModernClients {
     }
     if (hears) await lease.wantLevel(level);
     const client = new ClientSide(this.#host, asked);
-    const call = new BridgedCall(this.#context, lease, asked.message, binding);
+    const call = new BridgedCall(this.#context, lease, message);
     // The limit for all of it is the client's; a call that waits for answers begins anew with each of them.
     const { total: _total, ...timeouts } = request.timeouts ?? {};
     call.start({ body: legacyRequest(object, call.id, mayAsk), fields, timeouts, next }, client);

@@ -3,11 +3,10 @@
  * The call stays open at the server; the client holds a reference to it in `requestState`, which is good for this caller, this
  * request and one time.
  */
-import { ProxyError } from "../../../core/index.ts";
+import { type Message, ProxyError } from "../../../core/index.ts";
 import type { BridgeHost } from "../host.ts";
-import { digestOf } from "../request-state.ts";
+import { lastingPart } from "../request-state.ts";
 import type { Caller } from "./caller.ts";
-import type { ModernRequest } from "./modern-clients.ts";
 
 /** A call that waits for its client. */
 export interface ParkedCall {
@@ -94,10 +93,6 @@ export class ParkedCalls<Call extends ParkedCall> {
 }
 
 /** To what a `requestState` belongs: who asks, and the request without what a retry adds. */
-export async function bindingOf(
-  caller: Caller,
-  server: string,
-  { message }: ModernRequest,
-): Promise<readonly string[]> {
-  return [caller.principal.id, caller.credential, server, message.method!, await digestOf(message)];
+export function bindingOf(caller: Caller, server: string, message: Message): readonly string[] {
+  return [caller.principal.id, caller.credential, server, message.method!, lastingPart(message)];
 }

@@ -62,20 +62,27 @@ export class Discovery {
     const { server, timeouts } = this.#host.mount;
     const signal = AbortSignal.timeout(timeouts.headers || PATIENCE);
     const params = modernParams(JsonObject.empty(), session.envelope);
-    const headers = modernHeaders(request.headers, METHOD, params);
     // Under the client's id: an answer that is none of the server's own is relayed.
     const body = requestText(idText, METHOD, params);
-    const answer = await next({ method: "POST", headers, body, signal });
-    if (isAboutTheWay(answer.status)) return answer;
     const message = JSON.parse(body.toString()) as Message;
-    const { response, status } = await ask(() => Promise.resolve(answer), { message, signal });
+    const send = () => next({ method: "POST", headers: modernHeaders(request.headers, METHOD, params), body, signal });
+    const read = (answer: Answer) => ask(() => Promise.resolve(answer), { message, signal });
+    let answer = await send();
+    if (isAboutTheWay(answer.status)) return answer;
+    let { response, status } = await read(answer);
+    // MCP 2026-07-28, Versioning: a client selects a revision out of those that the refusal names, and sends its request again.
+    if (response?.error?.code === -32022 && versionsOf(response.error.data).includes(MODERN)) {
+      answer = await send();
+      if (isAboutTheWay(answer.status)) return answer;
+      ({ response, status } = await read(answer));
+    }
     const { result, error } = response ?? {};
     if (!result) {
       if (error?.code === -32022) await learnVersions(this.#host, exchange, request, error.data);
       const detail = `server/discover was answered with HTTP ${status}${error ? `, JSON-RPC error ${error.code}` : ""}`;
       throw new ProxyError("UPSTREAM_INVALID", { server, detail, hint: otherVersions(error?.data) });
     }
-    const description = read(result);
+    const description = describe(result);
     const ttl = typeof result.ttlMs === "number" && result.ttlMs > 0 ? Math.min(result.ttlMs, MAX_TTL) : 0;
     this.#keep(key, description, ttl);
     return description;
@@ -103,7 +110,7 @@ export function initializeResult(
   };
 }
 
-function read(result: Json): Description {
+function describe(result: Json): Description {
   const meta = isRecord(result._meta) ? result._meta : {};
   const info = meta[`${META}serverInfo`];
   const named = isRecord(info) && typeof info.name === "string" && typeof info.version === "string";
@@ -130,19 +137,21 @@ export async function learnVersions(
   { headers }: UpstreamRequest,
   data: unknown,
 ): Promise<void> {
-  const supported: unknown = isRecord(data) ? data.supported : undefined;
-  if (!Array.isArray(supported) || supported.length === 0) return;
-  if (!supported.every((one) => typeof one === "string" && isLegacyVersion(one))) return;
+  const supported = versionsOf(data);
+  if (supported.length === 0 || !supported.every(isLegacyVersion)) return;
   const key = await eraKey(host.mount, principal, headers);
   host.eras.learn("legacy", true, key);
   host.eras.learn("modern", false, key);
 }
 
+/** The revisions that -32022 names. Where one of them is no text, none counts. */
+function versionsOf(data: unknown): readonly string[] {
+  const supported: unknown = isRecord(data) ? data.supported : undefined;
+  return Array.isArray(supported) && supported.every((one) => typeof one === "string") ? supported : [];
+}
+
 /** Of -32022 (MCP 2026-07-28, Versioning): what the server speaks in place of what this proxy does. */
 function otherVersions(data: unknown): string | undefined {
-  const supported: unknown = isRecord(data) ? data.supported : undefined;
-  if (!Array.isArray(supported)) return undefined;
-  const isModern = (one: unknown) => typeof one === "string" && /^[\d-]{10}$/.test(one) && eraOf(one) === "modern";
-  const modern = supported.filter(isModern);
+  const modern = versionsOf(data).filter((one) => /^[\d-]{10}$/.test(one) && eraOf(one) === "modern");
   return modern.length > 0 && !modern.includes(MODERN) ? `It speaks ${modern.join(", ")} only.` : undefined;
 }

@@ -1,5 +1,5 @@
 /** What makes a legacy request a modern one: `params._meta`, and header fields that mirror the body (MCP 2026-07-28, Transports). */
-import { type JsonText, JsonObject, META, MODERN, ProxyError, mirrorsOf } from "../../../core/index.ts";
+import { type JsonText, JsonObject, META, MODERN, ProxyError, copyHeaders, mirrorsOf } from "../../../core/index.ts";
 
 /** What a modern request says of its client. The texts of JSON values. */
 export interface Envelope {
@@ -10,7 +10,13 @@ export interface Envelope {
 }
 
 /** Of the client's leg, or of another revision. */
-const LEGACY_FIELDS = ["mcp-session-id", "last-event-id", "mcp-protocol-version", "mcp-method", "mcp-name"];
+const LEGACY_FIELDS: ReadonlySet<string> = new Set([
+  "mcp-session-id",
+  "last-event-id",
+  "mcp-protocol-version",
+  "mcp-method",
+  "mcp-name",
+]);
 const PARAM = "mcp-param-";
 /** Of retries (MCP 2026-07-28, Multi Round-Trip Requests): no legacy client can mean them. */
 const OF_RETRIES = ["inputResponses", "requestState"];
@@ -53,8 +59,7 @@ export function modernHeaders(
   params: JsonObject,
   mirrored: readonly (readonly [string, string])[] = [],
 ): Headers {
-  const headers = new Headers(from ? [...from].filter(([name]) => !name.startsWith(PARAM)) : []);
-  for (const name of LEGACY_FIELDS) headers.delete(name);
+  const headers = copyHeaders(from ? [...from].filter(([name]) => !isLegacyOnly(name)) : []);
   headers.set("accept", "application/json, text/event-stream");
   headers.set("content-type", "application/json");
   const named = { name: params.value("name"), uri: params.value("uri"), taskId: params.value("taskId") };
@@ -66,6 +71,10 @@ export function modernHeaders(
   for (let i = 0; i < mirrors.length; i += 2) headers.set(mirrors[i]!, mirrors[i + 1]!);
   for (const [name, value] of mirrored) headers.set(name, value);
   return headers;
+}
+
+function isLegacyOnly(name: string): boolean {
+  return LEGACY_FIELDS.has(name) || name.startsWith(PARAM);
 }
 
 function objectIn(holder: JsonObject, key: string): JsonObject {

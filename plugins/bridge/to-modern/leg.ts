@@ -1,6 +1,7 @@
 /** One request to a modern server, and what it answers: of a call with questions there are several, one after the other. */
 import {
   type Answer,
+  type Deadline,
   type Deadlines,
   JsonObject,
   ProxyError,
@@ -34,6 +35,7 @@ export class Leg implements MessageTaker {
   readonly #deadlines: Deadlines;
   readonly #controller = new AbortController();
   #reader: MessageReader | undefined;
+  #linger: Deadline | undefined;
   #status = 200;
   #paused = false;
   /** What still comes is nobody's. */
@@ -87,11 +89,13 @@ export class Leg implements MessageTaker {
     this.#over = true;
     // Nobody is slow any more: what is left has no reader.
     this.resume();
-    this.#deadlines.after(LINGER, () => this.abort());
+    this.#linger = this.#deadlines.after(LINGER, () => this.abort());
     this.#owner.responded(JsonObject.read(message.text)!, message.isError, this.#status);
   }
 
   end(): void {
+    // Kept until then, calls that are long over would be most of what this process holds.
+    if (this.#over) return this.#linger?.cancel();
     const isOk = this.#status < 400;
     this.fail(
       new ProxyError("UPSTREAM_INVALID", {

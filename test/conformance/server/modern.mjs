@@ -29,7 +29,9 @@ function callOf(name, { mcpReq }, server, changed) {
   // Of this round, and of those before it.
   const given = { ...mcpReq.requestState(), ...mcpReq.inputResponses };
   return {
-    capabilities: server.getClientCapabilities() ?? {},
+    // Over stdio the server itself knows those of the request that began its connection.
+    capabilities:
+      mcpReq.envelope?.["io.modelcontextprotocol/clientCapabilities"] ?? server.getClientCapabilities() ?? {},
     changed,
     signal: mcpReq.signal,
     log: (data) => mcpReq.log("info", data, name),
