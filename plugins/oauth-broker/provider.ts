@@ -9,6 +9,7 @@ import type { Flow, ProviderTokens } from "./sealed.ts";
 
 /** How long the provider's metadata is kept, in milliseconds. */
 const MAX_AGE = 10 * 60_000;
+const MAX_SUBJECT = 512;
 /** RFC 6749 §5.2 and its like in answers of providers of old: the grant is over, and asking again is of no use. */
 const OVER = new Set(["invalid_grant", "bad_refresh_token", "bad_verification_code", "incorrect_refresh_token"]);
 
@@ -197,13 +198,15 @@ export class Provider {
     throw new Error(`userinfoEndpoint answered with HTTP ${answer.status}`);
   }
 
-  /** Issuer and subject: a subject alone could be that of another provider's user. An issuer has no space in it. */
+  /** Issuer and subject: a subject alone could be that of another provider's user. An issuer has no fragment, so `#` ends it. */
   #principalOf({ issuer }: oauth.AuthorizationServer, claims: Record<string, unknown>): string {
     const { subjectClaim } = this.#settings;
-    const subject = claims[subjectClaim];
-    if ((typeof subject !== "string" || subject === "") && !Number.isSafeInteger(subject))
+    const claim = claims[subjectClaim];
+    const subject = Number.isSafeInteger(claim) ? String(claim) : claim;
+    if (typeof subject !== "string" || subject === "" || subject.length > MAX_SUBJECT || /\p{Surrogate}/u.test(subject))
       throw new Error(`it does not tell who logged in: there is no ${subjectClaim} (subjectClaim)`);
-    return `${issuer} ${String(subject)}`;
+    // Fit for a line of the log, and never equal for two users.
+    return `${issuer}#${subject.replace(/[^!-$&-~]+/g, encodeURIComponent)}`;
   }
 
   #resource(): { resource?: string } {

@@ -62,8 +62,12 @@ export interface LoggedIn extends Closeable {
   readonly authorizeUrls: readonly URL[];
 }
 
-/** What a browser and a user do: follow the link, and come back with what is in the address. */
-export async function logIn(era: "v1" | "v2", url: string): Promise<LoggedIn> {
+/**
+ * What a browser and a user do: follow the link, and come back with what is in the address.
+ *
+ * @param browse goes the whole way, where there is more than one redirect
+ */
+export async function logIn(era: "v1" | "v2", url: string, browse?: (link: string) => Promise<URL>): Promise<LoggedIn> {
   const requests: string[] = [];
   const record = async (input: string | URL | Request, init?: RequestInit) => {
     const target = new URL(input instanceof Request ? input.url : input);
@@ -85,15 +89,18 @@ export async function logIn(era: "v1" | "v2", url: string): Promise<LoggedIn> {
   const connect = ({ client, transport }: ReturnType<typeof make>) =>
     (client as ClientV1).connect(transport as TransportV1);
 
+  async function follow(link: URL): Promise<URL> {
+    const answer = await record(link, { redirect: "manual" });
+    const location = answer.headers.get("location");
+    if (!location) throw new Error(`no redirect back: HTTP ${answer.status} ${await answer.text()}`);
+    await answer.body?.cancel();
+    return new URL(location);
+  }
   const first = make();
   const refused: unknown = await connect(first).catch((error: unknown) => error);
   const [authorizeUrl] = authorizeUrls;
   if (!authorizeUrl) throw new Error("the client did not ask its user to log in", { cause: refused });
-  const answer = await record(authorizeUrl, { redirect: "manual" });
-  const location = answer.headers.get("location");
-  if (!location) throw new Error(`no redirect back: HTTP ${answer.status} ${await answer.text()}`);
-  await answer.body?.cancel();
-  const { searchParams } = new URL(location);
+  const { searchParams } = browse ? await browse(authorizeUrl.href) : await follow(authorizeUrl);
   if (era === "v1") await (first.transport as TransportV1).finishAuth(searchParams.get("code")!);
   else await (first.transport as TransportV2).finishAuth(searchParams);
   await first.client.close();

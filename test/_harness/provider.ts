@@ -33,6 +33,8 @@ export interface FakeProvider extends Closeable {
   answer: { status: number; body: unknown } | undefined;
   /** Called before each answer to a token request. */
   before: () => Promise<void> | void;
+  /** Makes the id_token that comes with a code's tokens; none where it is not there. */
+  idToken: (() => Promise<string>) | undefined;
   /** What it says at its authorization endpoint in place of a code. */
   error: string | undefined;
   /** Of whoever logs in next. */
@@ -129,6 +131,7 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Fake
           if (provider.answer) return reply(provider.answer.status, provider.answer.body);
           const basic = Buffer.from((headers.authorization ?? "").slice(6), "base64").toString();
           const [status, given] = tokens(new URLSearchParams(body as string), decodeURIComponent(basic));
+          if (status === 200 && provider.idToken) Object.assign(given, { id_token: await provider.idToken() });
           if (!options.old) return reply(status, given);
           response.writeHead(200, { "content-type": "application/x-www-form-urlencoded" });
           response.end(new URLSearchParams(JSON.parse(JSON.stringify(given)) as Record<string, string>).toString());
@@ -160,6 +163,7 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Fake
     count: (what: string) => counts[what] ?? 0,
     answer: undefined,
     before: () => {},
+    idToken: undefined,
     error: undefined,
     subject: "anna",
     close: server.stop,

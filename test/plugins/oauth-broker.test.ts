@@ -13,29 +13,15 @@ import {
 } from "../_harness/broker-login.ts";
 import { mounts, oauthBroker, oauthRoot } from "../_harness/plugins.ts";
 import { PROVIDER_SECRET, type ProviderOptions, startProvider, wanting } from "../_harness/provider.ts";
-import { startProxy } from "../_harness/proxy.ts";
+import { serve, startBrokered } from "../_harness/broker-proxy.ts";
 import { testScope } from "../_harness/scope.ts";
 import { startLegacyServer } from "../_harness/servers.ts";
 
 const use = testScope();
 const RESOURCE = "/.well-known/oauth-protected-resource";
 
-/** A provider, a server that wants its tokens, and a proxy in front. */
-async function start(options: Partial<OAuthBrokerOptions> = {}, about: ProviderOptions = {}) {
-  const provider = await use(startProvider(about));
-  const refusing = new Set<string>();
-  const server = await use(startLegacyServer({ sessions: false, intercept: wanting(provider, refusing) }));
-  const broker = oauthBroker({
-    issuer: provider.issuer,
-    clientId: "penstock",
-    clientSecret: PROVIDER_SECRET,
-    scopes: ["read", "write"],
-    ...options,
-  });
-  const servers = { docs: { url: server.url } };
-  const { url } = await use(startProxy({ servers, plugins: [mounts(), oauthRoot(), broker] }));
-  return { provider, server, refusing, url, base: `${url}/docs`, mcp: `${url}/docs/mcp` };
-}
+const start = (options: Partial<OAuthBrokerOptions> = {}, provider: ProviderOptions = {}) =>
+  startBrokered(use, options, { provider });
 
 const json = async (answer: Response) => (await answer.json()) as Record<string, unknown>;
 
@@ -375,9 +361,7 @@ describe("the provider's tokens", () => {
       clientId: "penstock",
       clientSecret: PROVIDER_SECRET,
     });
-    const { url } = await use(
-      startProxy({ servers: { docs: { url: server.url } }, plugins: [mounts(), oauthRoot(), broker] }),
-    );
+    const url = await serve(use, { servers: { docs: { url: server.url } }, plugins: [mounts(), oauthRoot(), broker] });
     const client = await rawOAuthClient(`${url}/docs`);
     const tokens = await logInRaw(client);
     expect((await callWith(`${url}/docs/mcp`, tokens.access_token)).status).toBe(200);
