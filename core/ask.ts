@@ -145,6 +145,8 @@ const WHY: Partial<Readonly<Record<ErrorCode, string>>> = {
   UPSTREAM_INVALID: "not valid HTTP",
   UPSTREAM_TOO_LARGE: "an answer that is too large",
   UPSTREAM_UNAUTHORIZED: "its credential was not accepted",
+  UPSTREAM_TOKEN_REFUSED: "no access token for it: refused",
+  UPSTREAM_TOKEN_UNAVAILABLE: "no access token for it: its authorization server does not answer as it should",
   UPSTREAM_REDIRECT: "redirects elsewhere",
   SERVER_SUSPENDED: "left alone after failures in a row",
   SERVER_START_FAILED: "could not be started",

@@ -62,6 +62,9 @@ export type ErrorCode =
   | "UPSTREAM_TOO_LARGE"
   | "UPSTREAM_REDIRECT"
   | "UPSTREAM_UNAUTHORIZED"
+  | "UPSTREAM_TOKEN_REFUSED"
+  | "UPSTREAM_TOKEN_UNAVAILABLE"
+  | "NO_UPSTREAM_TOKEN"
   | "OUTBOUND_FAILED"
   | "LOGIN_REQUIRED"
   | "SERVER_START_FAILED"
@@ -253,7 +256,22 @@ const table: Record<ErrorCode, ErrorRow> = {
   UPSTREAM_UNAUTHORIZED: {
     status: 502,
     rpc: -32603,
-    text: "Server '{server}' did not accept the proxy's credential, or wants one. Set it in `headers`; where callers log in at the server themselves, set `auth: \"passthrough\"` and add the plugin oauth-relay.",
+    text: "Server '{server}' did not accept the proxy's credential, or wants one. Set it in `headers`, or have the plugin oauth-client get it; where callers log in at the server themselves, set `auth: \"passthrough\"` and add the plugin oauth-relay.",
+  },
+  UPSTREAM_TOKEN_REFUSED: {
+    status: 502,
+    rpc: -32603,
+    text: "The proxy got no access token for server '{server}': its authorization server gave none that can be used.",
+  },
+  UPSTREAM_TOKEN_UNAVAILABLE: {
+    status: 503,
+    rpc: -31503,
+    text: "The proxy got no access token for server '{server}': its authorization server cannot be reached, or is in trouble. Try again.",
+  },
+  NO_UPSTREAM_TOKEN: {
+    status: 403,
+    rpc: -31403,
+    text: "The proxy has no access token of this caller for server '{server}'.",
   },
   OUTBOUND_FAILED: {
     status: 502,

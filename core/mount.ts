@@ -41,6 +41,7 @@ export class MountRuntime extends SlotMap implements Mount {
   readonly upstream: string;
   readonly era: Mount["era"];
   readonly auth: Mount["auth"];
+  readonly headerNames: readonly string[];
   readonly timeouts: Mount["timeouts"];
   /** How header fields go on to it. */
   readonly fields: FieldRules;
@@ -67,6 +68,7 @@ export class MountRuntime extends SlotMap implements Mount {
     this.hooks = compileHooks(orderPlugins(root, config.plugins).filter((plugin) => plugin.applies?.(config) ?? true));
     this.era = config.era ?? "auto";
     this.auth = config.auth;
+    this.headerNames = Object.keys(config.headers ?? {}).map((field) => field.toLowerCase());
     this.timeouts = fillTimeouts(config.timeouts);
     this.fields = fieldRules(
       config.auth,

@@ -142,6 +142,8 @@ export interface Mount extends Slots {
   readonly era: Era | "auto";
   /** Who checks the callers' tokens: with `"passthrough"` the server does, and their `Authorization` goes on to it. */
   readonly auth: "passthrough" | undefined;
+  /** Names of the header fields that its configuration sets (`headers`), in lower case. No plugin can set them to something else. */
+  readonly headerNames: readonly string[];
   /** Its limits in time, with the defaults where its configuration says nothing. */
   readonly timeouts: Readonly<Required<Timeouts>>;
   /** Largest message of its server that is held in memory, in bytes. */

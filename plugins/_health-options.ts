@@ -1,4 +1,5 @@
 import { ProxyError } from "../core/index.ts";
+import { type Environment, TIME, TIMEOUT, environment, isTime, isTimeout, readVariable } from "./_settings.ts";
 
 /** How one server is probed. Times are in milliseconds. */
 export interface ProbeSettings {
@@ -30,15 +31,16 @@ export interface HealthSettings extends Required<Omit<HealthOptions, keyof Probe
   named: readonly string[];
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 /** @throws ProxyError `BAD_OPTION` that names the option or the variable */
-export function readSettings(options: HealthOptions, env: Environment = environment()): HealthSettings {
+export function readSettings(
+  options: HealthOptions,
+  env: Environment = environment(Object.keys(VARIABLES)),
+): HealthSettings {
   const { initialDelay = 2000, fall = 3, rise = 2, servers = {} } = options;
   const general: Required<ProbeSettings> = {
-    timeout: fromEnv(env, "PENSTOCK_PROBE_TIMEOUT", toNumber, isTimeout) ?? 10_000,
-    interval: fromEnv(env, "PENSTOCK_PROBE_INTERVAL", toNumber, isTime) ?? 30_000,
-    push: fromEnv(env, "PENSTOCK_PUSH", toFlag, () => true) ?? true,
+    timeout: readVariable(env, "health", "PENSTOCK_PROBE_TIMEOUT", VARIABLES.PENSTOCK_PROBE_TIMEOUT) ?? 10_000,
+    interval: readVariable(env, "health", "PENSTOCK_PROBE_INTERVAL", VARIABLES.PENSTOCK_PROBE_INTERVAL) ?? 30_000,
+    push: readVariable(env, "health", "PENSTOCK_PUSH", VARIABLES.PENSTOCK_PUSH) ?? true,
   };
   const base = { ...general, ...check(options, "") };
   const each = Object.entries(servers).map(
@@ -62,52 +64,14 @@ function check({ timeout, interval, push }: ProbeSettings, where: string): Probe
   };
 }
 
-function fromEnv<T>(
-  env: Environment,
-  name: string,
-  parse: (text: string) => T | undefined,
-  valid: (value: T) => boolean,
-): T | undefined {
-  const text = env[name];
-  if (text === undefined || text === "") return undefined;
-  const value = parse(text);
-  if (value === undefined || !valid(value))
-    refuse(`The environment variable ${name} is ${JSON.stringify(text)}; ${EXPECTED[name]}.`);
-  return value;
-}
-
-const EXPECTED: Readonly<Record<string, string>> = {
-  PENSTOCK_PROBE_TIMEOUT: "a time above 0 in milliseconds is needed",
-  PENSTOCK_PROBE_INTERVAL: "a time in milliseconds is needed, or 0 for never",
-  PENSTOCK_PUSH: "true or false is needed",
+const VARIABLES = {
+  PENSTOCK_PROBE_TIMEOUT: TIMEOUT,
+  PENSTOCK_PROBE_INTERVAL: { ...TIME, expected: `${TIME.expected}, or 0 for never` },
+  PENSTOCK_PUSH: { parse: toFlag, expected: "true or false is needed" },
 };
-
-function toNumber(text: string): number | undefined {
-  return /^\d+$/.test(text) ? Number(text) : undefined;
-}
 
 function toFlag(text: string): boolean | undefined {
   return text === "true" ? true : text === "false" ? false : undefined;
-}
-
-/** Timers count to 2^31 - 1 (about 24 days). */
-function isTime(ms: number): boolean {
-  return typeof ms === "number" && ms >= 0 && ms < 2 ** 31;
-}
-
-function isTimeout(ms: number): boolean {
-  return isTime(ms) && ms > 0;
-}
-
-/** Not every runtime has variables, and one that has may not show them. */
-function environment(): Environment {
-  try {
-    const { process } = globalThis as { process?: { env?: Environment } };
-    const names = Object.keys(EXPECTED);
-    return Object.fromEntries(names.map((name) => [name, process?.env?.[name]]));
-  } catch {
-    return {};
-  }
 }
 
 function refuse(hint: string): never {

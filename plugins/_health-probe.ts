@@ -1,4 +1,5 @@
 import { type App, type Mount, type Probe, probeServer } from "../core/index.ts";
+import { areCallersOwn } from "./_callers-differ.ts";
 import type { HealthSettings } from "./_health-options.ts";
 import { HORIZON, type Health, type Verdict, jittered, slot } from "./_health-state.ts";
 
@@ -52,5 +53,5 @@ function verdictOf(found: Probe["verdict"], mount: Mount, state: Health): Verdic
   if (found === "modern" || found === "legacy") return "healthy";
   if (found !== "auth-required") return "down";
   // The probe has no caller's credential: that it is asked for one is how a protected server looks when it is well.
-  return mount.auth === "passthrough" && state.status === "healthy" ? "healthy" : "auth-required";
+  return areCallersOwn(mount) && state.status === "healthy" ? "healthy" : "auth-required";
 }

@@ -13,6 +13,7 @@ import {
 import { type HealthOptions, readSettings } from "./_health-options.ts";
 import { probeWhenDue } from "./_health-probe.ts";
 import { addRoutes } from "./_health-routes.ts";
+import { areCallersOwn } from "./_callers-differ.ts";
 import { Health, type Verdict, jittered, slot } from "./_health-state.ts";
 
 export type { HealthOptions, ProbeSettings } from "./_health-options.ts";
@@ -86,9 +87,9 @@ const UNREACHED: ReadonlySet<string> = new Set(["UPSTREAM_UNREACHABLE", "UPSTREA
 /** What an exchange says about its server: nothing where the client left, or where it was the client's own fault. */
 function signalOf({ end, error, status, ms }: Outcome, mount: Mount): [Verdict, string?] | undefined {
   const credential = status === 401 || status === 403 || error?.code === "UPSTREAM_UNAUTHORIZED";
-  // Callers of a passthrough mount bring credentials of their own.
+  // Those of one caller say nothing of others.
   if (credential)
-    return mount.auth === "passthrough" ? undefined : ["auth-required", error?.details.detail ?? `HTTP ${status}`];
+    return areCallersOwn(mount) ? undefined : ["auth-required", error?.details.detail ?? `HTTP ${status}`];
   if (error) {
     const failed =
       (error.code.startsWith("UPSTREAM_") || error.code === "SERVER_START_FAILED") &&

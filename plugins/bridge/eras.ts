@@ -16,7 +16,6 @@ import {
   ProxyError,
   type UpstreamRequest,
   copyHeaders,
-  digest,
   fromResponse,
 } from "../../core/index.ts";
 import { type Discovery, readDiscovery } from "./era-discovery.ts";
@@ -29,6 +28,7 @@ import {
   readRefusal,
   sentBy,
 } from "./era-evidence.ts";
+import { eraKey } from "./era-key.ts";
 import type { BridgeHost } from "./host.ts";
 import { checkModernRequest } from "./modern-request.ts";
 import { ParamMirrors } from "./param-mirrors.ts";
@@ -82,10 +82,9 @@ export class EraRouter {
 
   /** @throws ProxyError */
   forward(exchange: Exchange, request: UpstreamRequest, next: Next): Promise<Answer> {
-    // Where callers log in at the server, it may show each of them something else. The credential itself is not kept.
-    const authorization = this.#host.mount.auth === "passthrough" ? request.headers.get("authorization") : null;
-    if (authorization === null) return this.#route({ exchange, request, next, key: "" });
-    return digest(authorization).then((key) => this.#route({ exchange, request, next, key }));
+    const key = eraKey(this.#host.mount, exchange.principal, request.headers);
+    if (typeof key === "string") return this.#route({ exchange, request, next, key });
+    return key.then((key) => this.#route({ exchange, request, next, key }));
   }
 
   #route(going: Going): Promise<Answer> {

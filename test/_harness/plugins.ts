@@ -9,6 +9,7 @@ import * as bridgeModule from "mcp-penstock/plugins/bridge";
 import * as healthModule from "mcp-penstock/plugins/health";
 import * as hostGuardModule from "mcp-penstock/plugins/host-guard";
 import * as mountsModule from "mcp-penstock/plugins/mounts";
+import * as oauthClientModule from "mcp-penstock/plugins/oauth-client";
 import * as oauthBrokerModule from "mcp-penstock/plugins/oauth-broker";
 import * as oauthRelayModule from "mcp-penstock/plugins/oauth-relay";
 import * as oauthRootModule from "mcp-penstock/plugins/oauth-root";
@@ -68,6 +69,9 @@ export const { bridge } = remembered("dist/plugins/bridge.mjs", bridgeModule);
 export const { health } = remembered("dist/plugins/health.mjs", healthModule);
 export const { hostGuard } = remembered("dist/plugins/host-guard.mjs", hostGuardModule);
 export const { mounts } = remembered("dist/plugins/mounts.mjs", mountsModule);
+export const { oauthClient } = remembered("dist/plugins/oauth-client.mjs", {
+  oauthClient: oauthClientModule.oauthClient,
+});
 export const { oauthBroker } = remembered("dist/plugins/oauth-broker.mjs", oauthBrokerModule);
 export const { oauthRelay } = remembered("dist/plugins/oauth-relay.mjs", oauthRelayModule);
 export const { oauthRoot } = remembered("dist/plugins/oauth-root.mjs", oauthRootModule);
@@ -85,6 +89,7 @@ export const { broker } = remembered("test/_harness/oauth-broker.ts", { broker: 
 export const {
   answering,
   byName,
+  byToken,
   calm,
   closed,
   contracts,

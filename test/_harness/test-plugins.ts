@@ -247,6 +247,18 @@ export function byName(): Plugin {
   };
 }
 
+/** Knows its callers by tokens, `Bearer of.<name>.<anything>[.<exp>]`, as a plugin does that checks them: there are claims. */
+export function byToken(): Plugin {
+  return {
+    name: "by-token",
+    authenticate({ headers }) {
+      const [, sub, exp] = /^Bearer of\.(\w+)\.[\w-]+(?:\.(\d+))?$/.exec(headers.get("authorization") ?? "") ?? [];
+      if (sub === undefined) return undefined;
+      return { id: sub, scopes: ["tools"], claims: { sub, ...(exp && { exp: Number(exp) }) } };
+    },
+  };
+}
+
 /** Asks who is calling, and lets nobody in. */
 export function closed(): Plugin {
   return { name: "closed", authenticate() {} };

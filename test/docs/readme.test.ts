@@ -16,6 +16,7 @@ import { testScope } from "../_harness/scope.ts";
 import { startTokenIssuer } from "../_harness/token-issuer.ts";
 import { connectV1, connectV2 } from "../_harness/clients.ts";
 import { startLegacyServer, startModernServer } from "../_harness/servers.ts";
+import { tokenServer } from "../_harness/token-server.ts";
 import { INITIALIZE } from "../_harness/sse-client.ts";
 import { rawStdio } from "../_harness/stdio-client.ts";
 
@@ -56,6 +57,7 @@ it("has no block that these tests do not know", () => {
     "run=check",
     "penstock.config.ts",
     "closed.config.ts",
+    "machine-to-machine.config.ts",
     "github.config.ts",
     "playground/plugins/polite.ts",
     "polite.test.ts",
@@ -236,6 +238,31 @@ it("has a configuration with keys that is valid, and says which key is missing",
     const missing = await runCli(["check", "--config", file], { env: { ...keys, CI_KEY: undefined } });
     expect(missing.code).toBe(1);
     expect(missing.stderr).toContain(`keys["ci"]: there is no key.`);
+  });
+});
+
+it("has a recipe for a server that wants a token of the proxy's own, and it works", async () => {
+  const tokens = await use(tokenServer());
+  const server = await use(startModernServer({ intercept: tokens.protect() }));
+  await inFolder(async (folder) => {
+    const file = join(folder, "penstock.config.ts");
+    const recipe = labelled("machine-to-machine.config.ts");
+    writeFileSync(
+      file,
+      recipe.replace("https://reports.example.com/mcp", server.url).replace("https://login.example.com", tokens.issuer),
+    );
+    const env = { REPORTS_SECRET: "canary-of-reports" };
+    await using cli = await startCli(["--config", file, "--port", "0"], { env });
+    for (const connect of [connectV1, connectV2]) {
+      await using connected = await connect(`${cli.url}/reports/mcp`);
+      expect((await connected.client.listTools()).tools.length).toBeGreaterThan(0);
+    }
+    expect(tokens.requests.map(({ parameters }) => parameters)).toEqual([
+      { grant_type: "client_credentials", scope: "reports:read", resource: server.url },
+    ]);
+    const missing = await runCli(["check", "--config", file], { env: { REPORTS_SECRET: undefined } });
+    expect(missing).toMatchObject({ code: 1 });
+    expect(missing.stderr).toContain("clientSecret or privateKey is needed");
   });
 });
 

@@ -9,6 +9,7 @@ import { bridge } from "mcp-penstock/plugins/bridge";
 import { hostGuard } from "mcp-penstock/plugins/host-guard";
 import { health } from "mcp-penstock/plugins/health";
 import { mounts } from "mcp-penstock/plugins/mounts";
+import { oauthClient } from "mcp-penstock/plugins/oauth-client";
 import { oauthBroker } from "mcp-penstock/plugins/oauth-broker";
 import { oauthRelay } from "mcp-penstock/plugins/oauth-relay";
 import { oauthRoot } from "mcp-penstock/plugins/oauth-root";
@@ -58,6 +59,7 @@ const makers: Record<string, () => PluginOption> = {
   // With probes in the middle of the traffic.
   health: () => health({ initialDelay: 10, interval: 40 }),
   mounts,
+  "oauth-client": () => oauthClient({ tokens: { anna: "token-of-anna", bert: "token-of-bert" } }),
   "oauth-broker": () => oauthBroker({ issuer: "https://login.example.com", clientId: "penstock" }),
   "oauth-relay": () => [passthrough, oauthRelay()],
   "oauth-root": oauthRoot,

@@ -9,6 +9,7 @@ import {
   VERSION,
 } from "../../../core/index.ts";
 import { type Opened, openSession } from "../../_session-handshake.ts";
+import { eraKey } from "../era-key.ts";
 import type { Caller } from "./caller.ts";
 import { errorAnswer } from "./errors.ts";
 import type { Leases } from "./leases.ts";
@@ -41,7 +42,7 @@ export class HandshakeRefused extends Error {
 /** @throws ProxyError, or HandshakeRefused */
 export async function handshake(
   { mount, eras }: Leases,
-  { capabilities, info }: Caller,
+  { principal, credential, capabilities, info }: Caller,
   call: Call,
   fields: Headers | undefined,
 ): Promise<[Opened, Json]> {
@@ -51,7 +52,10 @@ export async function handshake(
   const opened = await openSession(call, mount, params, fields, (given) => (reply = given));
   if (typeof opened === "object") return [opened, reply!.response!.result!];
   // MCP 2026-07-28, Versioning: it has learned a new revision, and forgotten the old ones.
-  if (reply!.response?.error?.code === -32022) eras.learn("modern", true);
+  if (reply!.response?.error?.code === -32022) {
+    const headers = new Headers(credential === "" ? {} : { authorization: credential });
+    eras.learn("modern", true, await eraKey(mount, principal, headers));
+  }
   if (FOR_THE_CLIENT.has(opened)) throw new HandshakeRefused(reply!);
   const detail = `initialize was answered with HTTP ${opened}${reply!.response?.error ? " and an error" : ""}`;
   throw new ProxyError("UPSTREAM_INVALID", { server: mount.server, detail });

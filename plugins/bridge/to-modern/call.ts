@@ -186,7 +186,8 @@ export class LegacyCall implements LegOwner {
     }
     const { host } = this.#session;
     const { server } = host.mount;
-    if (error.value("code") === -32022) void learnVersions(host, this.#posted.request, error.value("data"));
+    const { exchange, request } = this.#posted;
+    if (error.value("code") === -32022) void learnVersions(host, exchange, request, error.value("data"));
     this.#finish(legacyError(error, { status, method, server, complain: (why) => this.#warn(why) }));
   }
 

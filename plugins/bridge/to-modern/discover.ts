@@ -1,6 +1,7 @@
 /** `server/discover` for those who begin with `initialize`: what a modern server says of itself, as an InitializeResult has it. */
 import {
   type Answer,
+  type Exchange,
   type Json,
   JsonObject,
   META,
@@ -9,10 +10,10 @@ import {
   ProxyError,
   type UpstreamRequest,
   ask,
-  digest,
   eraOf,
   isRecord,
 } from "../../../core/index.ts";
+import { eraKey } from "../era-key.ts";
 import type { BridgeHost } from "../host.ts";
 import type { Posted } from "./call.ts";
 import { modernHeaders, modernParams, requestText } from "./envelope.ts";
@@ -77,7 +78,7 @@ export class Discovery {
     }
     const { result, error } = response ?? {};
     if (!result) {
-      if (error?.code === -32022) await learnVersions(this.#host, request, error.data);
+      if (error?.code === -32022) await learnVersions(this.#host, exchange, request, error.data);
       const detail = `server/discover was answered with HTTP ${status}${error ? `, JSON-RPC error ${error.code}` : ""}`;
       throw new ProxyError("UPSTREAM_INVALID", { server, detail, hint: otherVersions(error?.data) });
     }
@@ -130,11 +131,15 @@ function withoutTasks({ tasks: _tasks, extensions, ...capabilities }: Json): Jso
 }
 
 /** Of -32022: a server that names legacy revisions only has gone back. Whoever calls again is not translated for. */
-export async function learnVersions(host: BridgeHost, request: UpstreamRequest, data: unknown): Promise<void> {
+export async function learnVersions(
+  host: BridgeHost,
+  { principal }: Exchange,
+  { headers }: UpstreamRequest,
+  data: unknown,
+): Promise<void> {
   const supported = versionsOf(data);
   if (supported.length === 0 || !supported.every(isLegacyVersion)) return;
-  const authorization = host.mount.auth === "passthrough" ? request.headers.get("authorization") : null;
-  const key = authorization === null ? "" : await digest(authorization);
+  const key = await eraKey(host.mount, principal, headers);
   host.eras.learn("legacy", true, key);
   host.eras.learn("modern", false, key);
 }
