@@ -72,7 +72,9 @@ export async function diagnose(
       else Object.assign(found, { state: "degraded", reason: `tools/list: ${listed}` });
     }
   }
-  if (found.state === "auth-required" && probe.refusal) found.login = await lookForLogin?.(probe.refusal);
+  // Whoever has set a credential needs another one, and no login.
+  const isOpen = Object.keys(config.headers ?? {}).length === 0;
+  if (found.state === "auth-required" && probe.refusal && isOpen) found.login = await lookForLogin?.(probe.refusal);
   if (found.state !== "healthy") found.stderr = lastLines(app.report(mount).stdio);
   return { ...found, advice: adviceFor(found, config) };
 }
