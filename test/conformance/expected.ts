@@ -1,16 +1,19 @@
 import type { Expected } from "./compare.ts";
 
 const AS_JSON =
-  "an answer that comes before anything else is JSON, where the server itself opens an event stream for it";
+  'an answer that comes before anything else is JSON, where the server itself opens an event stream for it (Streamable HTTP: the server must return "either" of the two, and "the client MUST support both")';
 
 const UNBROKEN =
   "the server closes its stream within the call; the proxy comes back to it, and its client has one stream";
 
 const OWN_KEYS =
-  "the keys are the bridge's own (Multi Round-Trip Requests: \"The keys are server-assigned identifiers\"): a legacy server's request has an id only, which is another one in each call";
+  "the keys are the bridge's own (Multi Round-Trip Requests: \"inputRequests keys are server assigned identifiers\"): a legacy server's request has an id only, which is another one in each call";
+
+const ASKED_AGAIN =
+  'the scenario answers under a key of its own (Multi Round-Trip Requests, Error Handling: the server "SHOULD ignore any information it does not recognize or need", and respond with "a new InputRequiredResult requesting the missing information again")';
 
 const NO_STREAM =
-  "a stream that the server closes and goes on with is one of the legacy revisions: no server of 2026-07-28 has event ids, or can resume";
+  'a stream that the server closes and goes on with (2026-07-28, Streamable HTTP: "Resumable SSE streams via Last-Event-ID are not supported")';
 
 const FIRST_ONLY =
   "the SDK's server over stdio compares the revision of the first request of its process, and serves every later one, whatever it names: the refusal is the server's, and it does not come";
@@ -95,7 +98,7 @@ export const EXPECTED: readonly Expected[] = [
     scenario: "input-required-result-ignore-extra-params",
     check: "sep-2322-ignore-unexpected-params",
     what: "status",
-    reason: `${OWN_KEYS}; the scenario answers under a key of its own, which is ignored, and what is missing is asked again`,
+    reason: `${OWN_KEYS}; ${ASKED_AGAIN}`,
   },
   {
     lanes: ["modern", "modern-stdio"],
