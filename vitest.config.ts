@@ -34,8 +34,8 @@ const runtimes = runtimeProjects((name) => (isNode(name) ? [faults] : [faults, .
 export default defineConfig({
   test: {
     pool: "forks",
-    // Two more than cores: more than half of the time is spent waiting for peers.
-    maxWorkers: 4,
+    // One more than cores: more than half of the time is spent waiting for peers, and some tests assert how long.
+    maxWorkers: 3,
     // Workers go on with the next file and the modules they have: tests keep no state in modules, and to load them anew, with
     // two SDKs, took longer than most files.
     isolate: false,
