@@ -1,5 +1,9 @@
 import { readdirSync } from "node:fs";
+import { LogLevels, consola } from "consola";
 import { defineBuildConfig } from "unbuild";
+
+// `npm run --silent build`, as in `npm start`: two hundred lines of file sizes would push away what the start has to say.
+if (process.env.npm_config_loglevel === "silent") consola.level = LogLevels.warn;
 
 const plugins = readdirSync("plugins").filter((file) => file.endsWith(".ts") && !file.startsWith("_"));
 

@@ -59,6 +59,13 @@ export class StderrLines {
     return lines.map((line) => this.#clean(line));
   }
 
+  /** The last line that says something: behind what it threw, Node writes a stack, the error's members, and its version. */
+  get telling(): string | undefined {
+    const lines = this.last;
+    if (!/^Node\.js v\d/.test(lines.at(-1) ?? "")) return lines.at(-1);
+    return lines.findLast((line) => !/^(?:Node\.js v\d|[\s}]|$)/.test(line)) ?? lines.at(-1);
+  }
+
   #add(kept: Buffer, pid: number): void {
     this.#lines[this.#next] = kept;
     this.#next = (this.#next + 1) % MAX_LINES;

@@ -124,7 +124,7 @@ export class Worker {
     const busy = this.channel.pending;
     // Some legacy servers end when they are spoken to in 2026-07-28: that is an answer, and no fault.
     if (this.#speaks || this.kind !== "modern") restarts.exited(this.#startedAt);
-    const last = stderr.last.at(-1);
+    const last = stderr.telling;
     const detail = `pid ${this.#process.pid ?? "?"} ${how}, ${busy} requests under way${last ? `; last on stderr: ${last}` : ""}`;
     host.log.warn(() => `${server}: its process ${detail}`);
     // The advice must not quote what it wrote: a client may read it.
